@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* Channels: making, sending, receiving, closing. chan.h draws the structure; select.c has the rest. */
+#include "chan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+gort_chan *gort_chan_new(size_t elem_size, size_t capacity)
+{
+	size_t bytes, total;
+	gort_chan *c;
+
+	/* Go's limit as well: no object may be larger than half of the address space */
+	if (__builtin_mul_overflow(elem_size, capacity, &bytes) ||
+	    __builtin_add_overflow(bytes, sizeof *c, &total) || total > PTRDIFF_MAX || capacity > PTRDIFF_MAX)
+		return NULL;
+	gort__fence_init();
+	c = malloc(total);
+	if (c == NULL)
+		return NULL;
+	memset(c, 0, sizeof *c);
+	gort__lock_init(&c->lock);
+	c->cap = capacity;
+	c->elem_size = elem_size;
+	c->refs = 1;
+	return c;
+}
+
+gort_chan *gort_chan_ref(gort_chan *c)
+{
+	if (c != NULL)
+		gort__add_relaxed(&c->refs, 1);
+	return c;
+}
+
+void gort_chan_unref(gort_chan *c)
+{
+	/* release: what this owner did with the channel comes before its end; acquire: for the one that ends it */
+	if (c != NULL && gort__add_acq_rel(&c->refs, -1u) == 1)
+		free(c);
+}
+
+void gort__chan_block_forever(const char *why)
+{
+	gort__m *mp = gort__enter();
+
+	for (;;) {
+		gort__park_prepare(gort__g_of(mp), why);
+		mp = gort__park(mp);
+	}
+}
+
+static GORT_NORETURN void panic_closed(void)
+{
+	gort__panic("send on closed channel");
+}
+
+/* Waits in q, which is locked along with c, until a peer, close or the deadline. 0, -EPIPE or -ETIMEDOUT. */
+static inline int wait_in(gort__m *mp, gort_chan *c, struct waitq *q, void *elem, const char *why, gort_time deadline)
+{
+	gort_g *gp = gort__g_of(mp);
+	struct waiter w;
+
+	w.g = gp;
+	w.chan = c;
+	w.elem = elem;
+	w.ticket = 0;
+	gort__park_prepare(gp, why);
+	if (deadline != GORT_FOREVER)
+		w.ticket = gort__ticket_arm(gp);
+	waitq_push(q, &w);
+	gort__lock_unlock(&c->lock);
+	if (deadline == GORT_FOREVER) {
+		mp = gort__park(mp);
+	} else if (gort__park_until(&mp, w.ticket, deadline) != 0) {
+		gort__lock_lock(&c->lock);
+		if (w.queued)
+			waitq_remove(q, &w);
+		gort__lock_unlock(&c->lock);
+		gort__leave(mp);
+		return -ETIMEDOUT;
+	}
+	gort__leave(mp);
+	return w.ok ? 0 : -EPIPE;
+}
+
+/*
+ * A goroutine about to wait under the channel's lock enters without rescheduling: NULL if that left it without a P, and
+ * then the lock has been let go; the caller gets a P first and begins again.
+ */
+static inline gort__m *enter_locked(gort_chan *c)
+{
+	gort__m *mp = gort__enter_nosched();
+
+	if (gort__likely(mp->p != NULL) || mp->bound != NULL)
+		return mp;
+	gort__leave(mp);
+	gort__lock_unlock(&c->lock);
+	gort__leave(gort__enter());
+	return NULL;
+}
+
+static __attribute__((noinline)) int send_wait(gort_chan *c, const void *elem, gort_time deadline)
+{
+	gort__m *mp = enter_locked(c);
+
+	if (gort__unlikely(mp == NULL))
+		return -EAGAIN;
+	return wait_in(mp, c, &c->sendq, (void *)(uintptr_t)elem, "chan send", deadline);
+}
+
+static __attribute__((noinline)) int recv_wait(gort_chan *c, void *elem, gort_time deadline)
+{
+	gort__m *mp = enter_locked(c);
+	int r;
+
+	if (gort__unlikely(mp == NULL))
+		return -EAGAIN;
+	r = wait_in(mp, c, &c->recvq, elem, "chan receive", deadline);
+	if (gort__unlikely(r == -EPIPE) && elem != NULL)
+		memset(elem, 0, c->elem_size);
+	return r;
+}
+
+static __attribute__((noinline)) void wake_outside(struct waiter *w)
+{
+	gort__m *mp = gort__enter_nosched();
+
+	wake_peer(mp, w);
+	gort__leave(mp);
+}
+
+/* Only what has to wait or to wake enters the scheduler. */
+static inline int send(gort_chan *c, const void *elem, gort_time deadline)
+{
+	struct waiter *wake;
+	int r;
+
+	do {
+		gort__lock_lock(&c->lock);
+		r = send_locked(c, elem, &wake);
+		if (r == -EAGAIN) {
+			r = send_wait(c, elem, deadline);
+			continue;
+		}
+		gort__lock_unlock(&c->lock);
+		if (wake != NULL)
+			wake_outside(wake);
+		break;
+	} while (gort__unlikely(r == -EAGAIN));
+	return r;
+}
+
+static inline int recv(gort_chan *c, void *elem, gort_time deadline)
+{
+	struct waiter *wake;
+	int r;
+
+	do {
+		gort__lock_lock(&c->lock);
+		r = recv_locked(c, elem, &wake);
+		if (r == -EAGAIN) {
+			r = recv_wait(c, elem, deadline);
+			continue;
+		}
+		gort__lock_unlock(&c->lock);
+		if (wake != NULL)
+			wake_outside(wake);
+		break;
+	} while (gort__unlikely(r == -EAGAIN));
+	return r;
+}
+
+static __attribute__((noinline)) void send_any(gort_chan *c, const void *elem)
+{
+	if (gort__unlikely(c == NULL))
+		gort__chan_block_forever("chan send (nil chan)");
+	if (gort__unlikely(send(c, elem, GORT_FOREVER) != 0))
+		panic_closed();
+}
+
+static __attribute__((noinline)) int recv_any(gort_chan *c, void *elem)
+{
+	if (gort__unlikely(c == NULL))
+		gort__chan_block_forever("chan receive (nil chan)");
+	return recv(c, elem, GORT_FOREVER);
+}
+
+/*
+ * The buffered channel with room, or with values, and nobody waiting comes first: a word-sized element moved without a
+ * call, a saved register or a look at the scheduler. Anything else starts over in the general form; nothing has been done
+ * by then.
+ */
+void gort_chan_send(gort_chan *c, const void *elem)
+{
+	if (gort__likely(c != NULL) && c->cap != 0 && c->elem_size == sizeof(uint64_t) && gort__lock_try(&c->lock)) {
+		size_t i = c->sendx;
+
+		if (gort__likely(c->count < c->cap && c->recvq.first == NULL && !c->closed)) {
+			memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
+			c->sendx = next_index(c, i);
+			gort__store_relaxed(&c->count, c->count + 1);
+			gort__lock_unlock(&c->lock);
+			return;
+		}
+		gort__lock_unlock(&c->lock);
+	}
+	send_any(c, elem);
+}
+
+int gort_chan_recv(gort_chan *c, void *elem)
+{
+	if (gort__likely(c != NULL) && c->cap != 0 && c->elem_size == sizeof(uint64_t) && gort__lock_try(&c->lock)) {
+		size_t i = c->recvx;
+
+		if (gort__likely(c->count > 0 && c->sendq.first == NULL && elem != NULL)) {
+			memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
+			c->recvx = next_index(c, i);
+			gort__store_relaxed(&c->count, c->count - 1);
+			gort__lock_unlock(&c->lock);
+			return 0;
+		}
+		gort__lock_unlock(&c->lock);
+	}
+	return recv_any(c, elem);
+}
+
+/* The nil channel's part of the _until forms. */
+static int sleep_out(gort_time deadline, const char *why)
+{
+	gort__m *mp;
+	gort_g *gp;
+	int r;
+
+	if (deadline == GORT_FOREVER)
+		gort__chan_block_forever(why);
+	mp = gort__enter();
+	gp = gort__g_of(mp);
+	gort__park_prepare(gp, why);
+	r = gort__park_until(&mp, gort__ticket_arm(gp), deadline);
+	gort__leave(mp);
+	return r;
+}
+
+int gort_chan_send_until(gort_chan *c, const void *elem, gort_time deadline)
+{
+	int r;
+
+	if (deadline != GORT_FOREVER && deadline <= gort_now())
+		return -ETIMEDOUT;
+	if (gort__unlikely(c == NULL))
+		return sleep_out(deadline, "chan send (nil chan)");
+	r = send(c, elem, deadline);
+	if (gort__unlikely(r == -EPIPE))
+		panic_closed();
+	return r;
+}
+
+int gort_chan_recv_until(gort_chan *c, void *elem, gort_time deadline)
+{
+	if (deadline != GORT_FOREVER && deadline <= gort_now())
+		return -ETIMEDOUT;
+	if (gort__unlikely(c == NULL))
+		return sleep_out(deadline, "chan receive (nil chan)");
+	return recv(c, elem, deadline);
+}
+
+int gort_chan_try_send(gort_chan *c, const void *elem)
+{
+	struct waiter *wake;
+	int r;
+
+	/*
+	 * Full and, a moment before, not closed: since a closed channel never gets less ready to send to, there was a moment in
+	 * between when it was both open and full.
+	 */
+	if (c == NULL || (!gort__load_acquire(&c->closed) && !may_send(c)))
+		return -EAGAIN;
+	gort__lock_lock(&c->lock);
+	r = send_locked(c, elem, &wake);
+	gort__lock_unlock(&c->lock);
+	if (wake != NULL)
+		wake_outside(wake);
+	if (gort__unlikely(r == -EPIPE))
+		panic_closed();
+	return r;
+}
+
+int gort_chan_try_recv(gort_chan *c, void *elem)
+{
+	struct waiter *wake;
+	int r;
+
+	if (c == NULL)
+		return -EAGAIN;
+	/*
+	 * Empty first, open second (acquire keeps the order): empty and, later, still open means that it was both at the first
+	 * look. Closed means nothing yet: a value may have come before the close. The lock decides.
+	 */
+	if (!(c->cap > 0 ? gort__load_acquire(&c->count) > 0 : gort__load_acquire(&c->sendq.first) != NULL) &&
+	    !gort__load_acquire(&c->closed))
+		return -EAGAIN;
+	gort__lock_lock(&c->lock);
+	r = recv_locked(c, elem, &wake);
+	gort__lock_unlock(&c->lock);
+	if (wake != NULL)
+		wake_outside(wake);
+	return r;
+}
+
+void gort_chan_close(gort_chan *c)
+{
+	gort_g *first = NULL, **end = &first;
+	struct waiter *w;
+
+	if (c == NULL)
+		gort__panic("close of nil channel");
+	gort__lock_lock(&c->lock);
+	if (c->closed) {
+		gort__lock_unlock(&c->lock);
+		gort__panic("close of closed channel");
+	}
+	gort__store_release(&c->closed, 1);     /* pairs with the acquires in the try forms */
+	while ((w = waitq_pop(&c->recvq)) != NULL || (w = waitq_pop(&c->sendq)) != NULL) {
+		w->ok = false;
+		w->g->param = w;
+		*end = w->g;
+		end = &w->g->link;
+	}
+	*end = NULL;
+	gort__lock_unlock(&c->lock);
+	if (first != NULL) {
+		gort__m *mp = gort__enter_nosched();
+
+		gort__ready_all(mp, first);
+		gort__leave(mp);
+	}
+}
+
+size_t gort_chan_len(const gort_chan *c)
+{
+	return c != NULL ? gort__load_relaxed(&c->count) : 0;
+}
+
+size_t gort_chan_cap(const gort_chan *c)
+{
+	return c != NULL ? c->cap : 0;
+}
+
+void gort_chan_add_sender(gort_chan *c, int n)
+{
+	int64_t now = gort__add_acq_rel(&c->senders, (int64_t)n) + n;
+
+	if (now < 0)
+		gort__panic("gort: negative sender count");
+	if (now == 0 && n < 0)
+		gort_chan_close(c);
+}
+
+void gort_chan_sender_done(gort_chan *c)
+{
+	gort_chan_add_sender(c, -1);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Select. First a look, in random order and without locks, for a case that seems ready, which is then tried under its
+ * own lock: the common end. If there is none, all channels are locked in the order of their addresses, and each is tried
+ * in the same random order; if none can go ahead the goroutine enqueues on all of them, under one ticket, and parks.
+ * Whoever wins the ticket does the operation and tells the record it used; the others' records are taken out again.
+ *
+ * The try form may say "none" only on the word of the locked pass: cases looked at one after the other could each be
+ * ready at every moment but the one of the look.
+ */
+#include "chan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define ON_STACK 16
+
+struct plan {
+	uint32_t *poll;         /* cases with a channel, shuffled */
+	uint32_t *lock;         /* the same, by address of the channel */
+	struct waiter *waiters; /* one for each of poll */
+	uint32_t n;
+};
+
+/* Fisher and Yates, from the inside out, over the cases that have a channel. */
+static void shuffle(gort__m *mp, struct plan *pl, const gort_case *cases, size_t n)
+{
+	pl->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t j;
+
+		if (cases[i].op != GORT_OP_SEND && cases[i].op != GORT_OP_RECV)
+			gort__fatal("gort_select: a case's op is neither GORT_OP_SEND nor GORT_OP_RECV");
+		if (cases[i].chan == NULL)
+			continue;
+		/* the high half of a product is uniform enough and needs no division */
+		j = (uint32_t)(((uint64_t)gort__random(mp) * (pl->n + 1)) >> 32);
+		pl->poll[pl->n] = pl->poll[j];
+		pl->poll[j] = (uint32_t)i;
+		pl->n++;
+	}
+}
+
+static uintptr_t address(const gort_case *cases, uint32_t i)
+{
+	return (uintptr_t)cases[i].chan;
+}
+
+/* By address: insertion for few, heap sort for many (in place, never quadratic). */
+static void sort_by_address(uint32_t *a, uint32_t n, const gort_case *cases)
+{
+	if (n <= 32) {
+		for (uint32_t i = 1; i < n; i++) {
+			uint32_t x = a[i], j = i;
+
+			for (; j > 0 && address(cases, a[j - 1]) > address(cases, x); j--)
+				a[j] = a[j - 1];
+			a[j] = x;
+		}
+		return;
+	}
+	for (uint32_t start = n / 2, end = n; end > 1;) {
+		uint32_t x, root;
+
+		if (start > 0) {
+			x = a[--start];
+		} else {
+			x = a[--end];
+			a[end] = a[0];
+		}
+		for (root = start;;) {
+			uint32_t child = 2 * root + 1;
+
+			if (child >= end)
+				break;
+			if (child + 1 < end && address(cases, a[child]) < address(cases, a[child + 1]))
+				child++;
+			if (address(cases, x) >= address(cases, a[child]))
+				break;
+			a[root] = a[child];
+			root = child;
+		}
+		a[root] = x;
+	}
+}
+
+static void lock_all(const struct plan *pl, const gort_case *cases)
+{
+	const gort_chan *before = NULL;
+
+	for (uint32_t i = 0; i < pl->n; i++) {
+		gort_chan *c = cases[pl->lock[i]].chan;
+
+		if (c != before)
+			gort__lock_lock(&c->lock);
+		before = c;
+	}
+}
+
+static void unlock_all(const struct plan *pl, const gort_case *cases)
+{
+	for (uint32_t i = pl->n; i-- > 0;) {
+		gort_chan *c = cases[pl->lock[i]].chan;
+
+		if (i == 0 || c != cases[pl->lock[i - 1]].chan)
+			gort__lock_unlock(&c->lock);
+	}
+}
+
+static int try_locked(gort_case *cs, struct waiter **wake)
+{
+	return cs->op == GORT_OP_SEND ? send_locked(cs->chan, cs->elem, wake) : recv_locked(cs->chan, cs->elem, wake);
+}
+
+/* The case ran with result r, nothing being locked any more. */
+static void finish(gort__m *mp, gort_case *cs, int r, struct waiter *wake)
+{
+	if (wake != NULL)
+		wake_peer(mp, wake);
+	gort__leave(mp);
+	if (r == -EPIPE && cs->op == GORT_OP_SEND)
+		gort__panic("send on closed channel");
+	cs->result = r;
+}
+
+/* The case at which the goroutine was woken, after taking all other records out. NULL: the deadline passed. */
+static struct waiter *pass_three(gort__m *mp, const struct plan *pl, const gort_case *cases, bool timed_out)
+{
+	struct waiter *won = timed_out ? NULL : gort__g_of(mp)->param;
+
+	for (uint32_t i = 0; i < pl->n; i++) {
+		struct waiter *w = &pl->waiters[i];
+		gort_chan *c = w->chan;
+
+		if (w == won)
+			continue;
+		gort__lock_lock(&c->lock);
+		if (w->queued)
+			waitq_remove(cases[w->index].op == GORT_OP_SEND ? &c->sendq : &c->recvq, w);
+		gort__lock_unlock(&c->lock);
+	}
+	return won;
+}
+
+static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time deadline, bool wait)
+{
+	gort__m *mp;
+	gort_g *gp;
+	struct waiter *wake, *won;
+	gort_case *cs;
+	uint64_t ticket;
+	int r;
+
+	mp = wait ? gort__enter() : gort__enter_nosched();
+	shuffle(mp, pl, cases, n);
+	if (pl->n == 0 && wait && deadline == GORT_FOREVER) {
+		gort__leave(mp);
+		gort__chan_block_forever(n == 0 ? "select (no cases)" : "select (nil channels)");
+	}
+	for (uint32_t i = 0; i < pl->n; i++) {
+		cs = &cases[pl->poll[i]];
+		if (!(cs->op == GORT_OP_SEND ? may_send(cs->chan) : may_recv(cs->chan)))
+			continue;
+		gort__lock_lock(&cs->chan->lock);
+		r = try_locked(cs, &wake);
+		gort__lock_unlock(&cs->chan->lock);
+		if (r != -EAGAIN) {
+			finish(mp, cs, r, wake);
+			return (int)(cs - cases);
+		}
+	}
+
+	memcpy(pl->lock, pl->poll, pl->n * sizeof *pl->lock);
+	sort_by_address(pl->lock, pl->n, cases);
+	lock_all(pl, cases);
+	for (uint32_t i = 0; i < pl->n; i++) {
+		cs = &cases[pl->poll[i]];
+		r = try_locked(cs, &wake);
+		if (r != -EAGAIN) {
+			unlock_all(pl, cases);
+			finish(mp, cs, r, wake);
+			return (int)(cs - cases);
+		}
+	}
+	if (!wait) {
+		unlock_all(pl, cases);
+		gort__leave(mp);
+		return -EAGAIN;
+	}
+
+	gp = gort__g_of(mp);
+	gort__park_prepare(gp, "select");
+	ticket = gort__ticket_arm(gp);
+	for (uint32_t i = 0; i < pl->n; i++) {
+		cs = &cases[pl->poll[i]];
+		pl->waiters[i] = (struct waiter){
+			.g = gp, .chan = cs->chan, .elem = cs->elem, .ticket = ticket, .index = pl->poll[i],
+		};
+		waitq_push(cs->op == GORT_OP_SEND ? &cs->chan->sendq : &cs->chan->recvq, &pl->waiters[i]);
+	}
+	unlock_all(pl, cases);
+	r = gort__park_until(&mp, ticket, deadline);
+	won = pass_three(mp, pl, cases, r != 0);
+	if (won == NULL) {
+		gort__leave(mp);
+		return -ETIMEDOUT;
+	}
+	cs = &cases[won->index];
+	if (!won->ok && cs->op == GORT_OP_RECV && cs->elem != NULL)
+		memset(cs->elem, 0, cs->chan->elem_size);
+	finish(mp, cs, won->ok ? 0 : -EPIPE, NULL);
+	return (int)(cs - cases);
+}
+
+static int select_any(gort_case *cases, size_t n, gort_time deadline, bool wait)
+{
+	if (n <= ON_STACK) {
+		uint32_t poll[ON_STACK], lock[ON_STACK];
+		struct waiter waiters[ON_STACK];
+		struct plan pl = { poll, lock, waiters, 0 };
+
+		return select_planned(&pl, cases, n, deadline, wait);
+	} else {
+		size_t each = sizeof(struct waiter) + 2 * sizeof(uint32_t);
+		struct plan pl;
+		int r;
+
+		if (n > INT32_MAX)
+			gort__fatal("gort_select: too many cases");
+		pl.waiters = malloc(n * each);
+		if (pl.waiters == NULL)
+			gort__fatal("out of memory");
+		pl.poll = (uint32_t *)(pl.waiters + n);
+		pl.lock = pl.poll + n;
+		r = select_planned(&pl, cases, n, deadline, wait);
+		free(pl.waiters);
+		return r;
+	}
+}
+
+int gort_select(gort_case *cases, size_t n)
+{
+	return select_any(cases, n, GORT_FOREVER, true);
+}
+
+int gort_select_try(gort_case *cases, size_t n)
+{
+	return select_any(cases, n, GORT_FOREVER, false);
+}
+
+int gort_select_until(gort_case *cases, size_t n, gort_time deadline)
+{
+	if (deadline != GORT_FOREVER && deadline <= gort_now())
+		return -ETIMEDOUT;
+	return select_any(cases, n, deadline, true);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libgort-core: goroutines for C. Running and spawning, yielding, sleeping, time, and what primitives are built from.
+ *
+ * Rules for every call of every gort library:
+ *   - Any thread may call, before, during and outside gort_run. In a goroutine a blocking call parks the goroutine; on a
+ *     plain thread it blocks that thread. Nothing is async-signal-safe.
+ *   - A call that can fail returns a negative errno (or NULL); errno itself is left as it was.
+ *   - After a call said to block or reschedule the goroutine may be on another thread: hold no pthread mutex across it,
+ *     and no pointer to thread-local storage. errno keeps its value.
+ *   - In a forked child only gort_run may be called, which starts afresh; exec, posix_spawn and system are fine.
+ */
+#ifndef GORT_CORE_H
+#define GORT_CORE_H
+
+#include <gort/attributes.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+GORT_EXTERN_C_BEGIN
+
+/* --- time ------------------------------------------------------------------------------------------------------- */
+
+/* A point in time: nanoseconds of the monotonic clock. Go: time.Time. */
+typedef int64_t gort_time;
+/* A span of time in nanoseconds. Go: time.Duration. */
+typedef int64_t gort_duration;
+
+#define GORT_NANOSECOND  ((gort_duration)1)
+#define GORT_MICROSECOND (1000 * GORT_NANOSECOND)
+#define GORT_MILLISECOND (1000 * GORT_MICROSECOND)
+#define GORT_SECOND      (1000 * GORT_MILLISECOND)
+#define GORT_MINUTE      (60 * GORT_SECOND)
+#define GORT_HOUR        (60 * GORT_MINUTE)
+
+/* A deadline that never comes. */
+#define GORT_FOREVER INT64_MAX
+
+/**
+ * gort_now - the time
+ *
+ * Never blocks. From anywhere. Go: time.Now (its monotonic part).
+ */
+GORT_API gort_time gort_now(void);
+
+/**
+ * gort_deadline - the time d from now
+ *
+ * Saturates: a d that overflows gives GORT_FOREVER, one in the past a time that has passed. Never blocks. From anywhere.
+ *
+ *     if (gort_chan_recv_until(c, &v, gort_deadline(50 * GORT_MILLISECOND)) == -ETIMEDOUT) ...
+ */
+GORT_API gort_time gort_deadline(gort_duration d);
+
+/* --- running ---------------------------------------------------------------------------------------------------- */
+
+/**
+ * gort_run - run fn as a goroutine and return its result
+ *
+ * Blocks until fn has returned; other goroutines go on. May be called again, from several threads at once, and inside a
+ * goroutine. Starts the scheduler if it does not run yet. 0 if fn's goroutine ended by gort_goexit; -ENOMEM or -EAGAIN
+ * when the scheduler or the goroutine cannot be had. A NULL fn is fatal. Go: what runs main.main.
+ *
+ *     static int work(void *arg) { ... return 0; }
+ *     int main(void) { return gort_run(work, NULL); }
+ */
+GORT_API int gort_run(int (*fn)(void *arg), void *arg);
+
+GORT_API int gort__run_main(int (*fn)(int argc, char **argv), int argc, char **argv);
+
+/**
+ * GORT_MAIN - a main function that is a goroutine
+ *
+ * Stands in place of main(). Returning ends the process with that status, whatever other goroutines do. Go: func main.
+ *
+ *     GORT_MAIN(argc, argv) { gort_go(worker, NULL); ...; return 0; }
+ */
+#define GORT_MAIN(argc, argv) \
+	static int gort__main(int argc, char **argv); \
+	int main(int argc, char **argv) { return gort__run_main(gort__main, argc, argv); } \
+	static int gort__main(int argc, char **argv)
+
+/* Settings of a goroutine. Start from GORT_ATTR_INIT. */
+typedef struct gort_attr {
+	size_t size;            /* sizeof(gort_attr) */
+	const char *name;       /* for tracebacks; copied, cut at 31 bytes; NULL: none */
+	size_t stack_max;       /* bytes its stack may grow to, rounded up; 0: the default; at most 1 TiB */
+	size_t arg_size;        /* > 0: the goroutine gets a copy of so many bytes at arg, aligned as malloc's */
+} gort_attr;
+
+#define GORT_ATTR_INIT { sizeof(gort_attr), NULL, 0, 0 }
+/* The most that stack_max may be. */
+#define GORT_STACK_MAX ((size_t)1 << 40)
+
+/**
+ * gort_go - start a goroutine
+ *
+ * fn(arg) will run concurrently. 0, or -ENOMEM when memory or address space for a stack cannot be had; once 0, it will
+ * run. Neither blocks nor reschedules. From anywhere. arg stays the caller's. A NULL fn is fatal. Go: the go statement.
+ *
+ * A stack starts at one page and grows in place: to 1 GiB for the first 1,024 stacks in use, to 256 KiB (less a guard)
+ * for the others; see gort_go_attr for more.
+ *
+ *     if (gort_go(serve, conn) != 0) { ... out of memory ... }
+ */
+GORT_API int gort_go(void (*fn)(void *arg), void *arg);
+
+/**
+ * gort_go_copy - start a goroutine with a private copy of its argument
+ *
+ * As gort_go; fn gets a copy of size bytes at arg, aligned as malloc's, which goes away when the goroutine ends. Copies
+ * of up to 64 bytes take no malloc. -EINVAL for a NULL arg with size > 0. Go: go func(p T) {...}(p).
+ *
+ *     struct job j = { path, depth };
+ *     gort_go_copy(walk, &j, sizeof j);
+ */
+GORT_API int gort_go_copy(void (*fn)(void *arg), const void *arg, size_t size);
+
+/**
+ * gort_go_attr - start a goroutine with settings
+ *
+ * As gort_go; attr may be NULL. -EINVAL for a size of 0, a stack_max above GORT_STACK_MAX, or a NULL arg with
+ * arg_size > 0; -E2BIG for settings of a newer version that this one does not know.
+ *
+ *     gort_attr a = GORT_ATTR_INIT;
+ *     a.name = "parser";
+ *     a.stack_max = (size_t)1 << 30;
+ *     gort_go_attr(&a, parse, doc);
+ */
+GORT_API int gort_go_attr(const gort_attr *attr, void (*fn)(void *arg), void *arg);
+
+/**
+ * gort_yield - let others run
+ *
+ * Reschedules: the goroutine goes to the back of the queue. On a plain thread: sched_yield. Go: runtime.Gosched.
+ */
+GORT_API void gort_yield(void);
+
+/**
+ * gort_sleep - sleep for d nanoseconds
+ *
+ * Blocks for d at least; 0 or less yields. Go: time.Sleep.
+ *
+ *     gort_sleep(10 * GORT_MILLISECOND);
+ */
+GORT_API void gort_sleep(gort_duration d);
+
+/* --- about goroutines ------------------------------------------------------------------------------------------- */
+
+/**
+ * gort_id - this goroutine's number
+ *
+ * Never given twice; 0 on a thread that is no goroutine. Never blocks.
+ */
+GORT_API uint64_t gort_id(void);
+
+/**
+ * gort_set_name - name this goroutine, for tracebacks
+ *
+ * name is copied, cut at 31 bytes; NULL takes the name away. Never blocks; nothing on a thread that never called in.
+ */
+GORT_API void gort_set_name(const char *name);
+
+/**
+ * gort_num_goroutine - how many goroutines there are
+ *
+ * Spawned and not yet ended; the library's own are not counted. Never blocks. Go: runtime.NumGoroutine.
+ */
+GORT_API size_t gort_num_goroutine(void);
+
+/**
+ * gort_maxprocs - how many goroutines may run at the same time
+ *
+ * At start $GOMAXPROCS, else the processors of the affinity mask, cut by the cgroup's quota. Never blocks. Go:
+ * runtime.GOMAXPROCS(0).
+ */
+GORT_API int gort_maxprocs(void);
+
+/**
+ * gort_set_maxprocs - set how many goroutines may run at the same time
+ *
+ * Returns the old value; n < 1 only reads; more than 1,024 count as 1,024. Up and down take effect before it returns.
+ * May block for a moment. Go: runtime.GOMAXPROCS.
+ */
+GORT_API int gort_set_maxprocs(int n);
+
+/* --- to build primitives of one's own --------------------------------------------------------------------------- */
+
+/* A goroutine, or a plain thread that called in. Valid until it ends. Go: *runtime.g. */
+typedef struct gort_g gort_g;
+/* Why a goroutine waits: a static string, as tracebacks show it. */
+typedef const char *gort_wait_reason;
+
+/** gort_self - the caller. Never blocks. Go: runtime.getg. */
+GORT_API gort_g *gort_self(void);
+
+/**
+ * gort_park - block until somebody calls gort_ready
+ *
+ * commit(g, arg) runs first, when the goroutine may already be made ready: it publishes g to whoever will wake it, and lets
+ * go of the lock that guards that place. It must not block. False: do not park after all. NULL: park. Go:
+ * runtime.gopark.
+ *
+ *     static bool enqueue(gort_g *g, void *arg) { struct queue *q = arg; q->waiter = g; unlock(q); return true; }
+ *     lock(q); if (q->empty) gort_park(enqueue, q, "queue empty"); else unlock(q);
+ */
+GORT_API void gort_park(bool (*commit)(gort_g *g, void *arg), void *arg, gort_wait_reason why);
+
+/**
+ * gort_park_until - gort_park with a deadline
+ *
+ * 0, or -ETIMEDOUT when the deadline passed first. A deadline that has passed already: -ETIMEDOUT, and commit is not
+ * called. Whoever wakes it must use a ticket, taken in commit: see gort_park_ticket.
+ */
+GORT_API int gort_park_until(bool (*commit)(gort_g *g, void *arg), void *arg, gort_wait_reason why, gort_time deadline);
+
+/**
+ * gort_ready - make a parked goroutine runnable
+ *
+ * Exactly once for each park. From any thread. Never blocks. Go: runtime.goready.
+ */
+GORT_API void gort_ready(gort_g *g);
+
+/**
+ * gort_park_ticket - the ticket of the park under way
+ *
+ * To be taken in commit, when several parties may wake the goroutine; each calls gort_try_ready with it, now or much later.
+ */
+GORT_API uint64_t gort_park_ticket(gort_g *g);
+
+/**
+ * gort_try_ready - make it runnable, unless somebody else was first
+ *
+ * True for the one that woke it. From any thread; also when the goroutine has long gone on. Never blocks.
+ */
+GORT_API bool gort_try_ready(gort_g *g, uint64_t ticket);
+
+/* --- errors and version ----------------------------------------------------------------------------------------- */
+
+#define GORT_ENOHOST    (-10001)        /* no such host */
+#define GORT_EHOSTAGAIN (-10002)        /* the name server did not answer; try again */
+#define GORT_ESERVICE   (-10003)        /* no such service */
+
+/**
+ * gort_strerror - what a negative code of ours or an errno means
+ *
+ * err may be negative or positive. A static string, or one that lives until this thread's next call. Never blocks.
+ */
+GORT_API const char *gort_strerror(int err);
+
+/** gort_version - "major.minor.patch" of the library that runs. */
+GORT_API const char *gort_version(void);
+
+GORT_EXTERN_C_END
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * G, M and P, and how the sibling libraries enter the scheduler, park and ready. Go's names: a G is a goroutine, an M a
+ * thread, a P the right to run goroutines, with the queues and caches that go with it.
+ *
+ * Who may touch a field stands behind it:
+ *   (h) the holder of the P, inside the library (hold.h); a P without holder belongs to who has sched.lock
+ *   (m) the M's own thread        (o) the goroutine itself, or who has it from a queue        (r) anybody, relaxed
+ */
+#ifndef GORT__GMP_H
+#define GORT__GMP_H
+
+#include <gort/core.h>
+#include <gort/hold.h>
+#include <gort/lock.h>
+
+#include "ctx.h"
+#include <gort/sanitize.h>
+
+typedef struct gort__m gort__m;
+typedef struct gort__p gort__p;
+
+enum gort__g_status {
+	GORT__G_FREE,           /* in a free list */
+	GORT__G_RUNNABLE,       /* in a queue, or on its way to one */
+	GORT__G_RUNNING,
+	GORT__G_WAITING,        /* parked; wait_reason says why */
+};
+
+enum gort__g_flag {
+	GORT__G_BOUND = 1,      /* stands for a plain thread: parks on a futex, has no stack of ours */
+	GORT__G_FRESH = 2,      /* has not run yet: no stack, argument copy in arg_copy */
+	GORT__G_COPIED = 4,     /* its argument lies in arg_copy */
+	GORT__G_BLOCK = 8,      /* its argument lies in a malloc block that is freed at its end */
+	GORT__G_OWN_STACK = 16, /* its stack is a mapping of its own (stack_max), not a slot */
+	GORT__G_UNGUARDED = 32, /* no guard page: its stack pointer is checked at parks */
+	GORT__G_SYSTEM = 64,    /* ours: not counted by gort_num_goroutine */
+};
+
+#define GORT__ARG_COPY 64       /* an argument of up to this size is carried inside the descriptor */
+#define GORT__NAME_SIZE 32
+
+/*
+ * The ticket word of a goroutine, for waits that more than one party may end (a peer, a timer, another select case):
+ *
+ *   seq << 1        not waiting, or already claimed
+ *   seq << 1 | 1    armed: whoever moves it to (seq + 1) << 1 by CAS wakes the goroutine, everybody else has lost
+ *
+ * Armed by the goroutine before anybody can find it. The word only grows, and descriptors are never unmapped, so a stale
+ * ticket (in a timer heap, say) is merely one that no longer wins.
+ */
+struct gort_g {
+	/* what switching and queueing touch */
+	gort__ctx ctx;
+	gort__m *m;                     /* a bound G's own M; (o) */
+	uintptr_t stack_lo;             /* lowest usable address; (o) */
+	uintptr_t stack_hi;
+	uint64_t wait;                  /* the ticket word; atomic */
+	/* what spawning touches */
+	void (*fn)(void *arg);
+	void *arg;
+	struct gort_g *link;            /* next in a run queue, free list or batch; (o) */
+	const char *wait_reason;        /* (r) */
+	void *param;                    /* what the waker tells: written before ready, read after park */
+	uint64_t id;
+	uint32_t status;                /* enum gort__g_status; (r) */
+	uint32_t note;                  /* bound: the futex it parks on */
+	uint32_t stack;                 /* slot number */
+	uint32_t flags;                 /* enum gort__g_flag; (o) */
+	/* before the first run the argument, after it the rest */
+	union {
+		unsigned char arg_copy[GORT__ARG_COPY];
+		struct {
+			struct gort__p *timer_p;    /* whose heap holds the newest deadline; (o) */
+			void *block;                /* GORT__G_BLOCK: what to free; (o) */
+		} live;
+	};
+	char name[GORT__NAME_SIZE];
+	size_t stack_max;               /* GORT__G_OWN_STACK: bytes mapped */
+	void *san;                      /* GORT__G_OWN_STACK: the sanitizer's fiber */
+	void *spare[2];
+};
+
+_Static_assert(sizeof(struct gort_g) == 256, "the descriptor is four cache lines");
+
+struct gort__m {
+	gort__hold hold;                /* hold.h */
+	gort__p *p;                     /* meaningful while hold says OWNED; written inside the library; (m) */
+	gort_g *curg;                   /* running goroutine, NULL on g0; (m) */
+	int *errno_at;                  /* this thread's errno; (m) */
+	gort__ctx g0;                   /* the scheduler's own context, on the thread's stack */
+	gort_g *bound;                  /* a plain thread's G; NULL on our own threads */
+	uint32_t note;                  /* idle: sleeps while 0 */
+	bool spinning;                  /* looking for work, counted in sched.nspinning; (m), or who wakes it */
+	bool idle;                      /* in sched.idle_m; under sched.lock */
+	gort__p *next_p;                /* handed over by who wakes it */
+	gort_g *next_g;                 /* for g0: to be run next, when it has left its stack; (m) */
+	gort_g *dead;                   /* exited goroutine whose own mapping g0 has to release; (m) */
+	gort__m *link;                  /* sched.idle_m; under sched.lock */
+	uint32_t id;
+	uint32_t random;                /* (m) */
+	void *san;                      /* the sanitizer's fiber of g0 */
+	uintptr_t g0_lo, g0_hi;         /* bounds of the thread's stack, for sanitizers */
+};
+
+/* This thread's M; NULL on a thread that has not called in. Read through gort__m_self only. */
+extern GORT_API _Thread_local gort__m *gort__tls __attribute__((tls_model("initial-exec")));
+
+static inline gort__m *gort__m_self(void)
+{
+	return gort__arch_tls();
+}
+
+GORT_API gort__m *gort__enter_slow(gort__m *mp);
+GORT_API gort__m *gort__enter_nosched_slow(gort__m *mp);
+
+/*
+ * Entering the library. Afterwards the P is the caller's (or the caller is a bound G, mp->p NULL) until gort__leave.
+ * gort__enter may reschedule when the P was taken: afterwards the goroutine may be on another thread.
+ * gort__enter_nosched stays on the thread; mp->p may be NULL then.
+ */
+static inline gort__m *gort__enter(void)
+{
+	gort__m *mp = gort__m_self();
+
+	if (gort__unlikely(mp == NULL) || gort__unlikely(!gort__hold_enter(&mp->hold)))
+		return gort__enter_slow(mp);
+	return mp;
+}
+
+static inline gort__m *gort__enter_nosched(void)
+{
+	gort__m *mp = gort__m_self();
+
+	if (gort__unlikely(mp == NULL) || gort__unlikely(!gort__hold_enter(&mp->hold)))
+		return gort__enter_nosched_slow(mp);
+	return mp;
+}
+
+static inline void gort__leave(gort__m *mp)
+{
+	gort__hold_leave(&mp->hold);
+}
+
+/* The goroutine that calls, entered. */
+static inline gort_g *gort__g_of(gort__m *mp)
+{
+	return mp->curg;
+}
+
+/*
+ * Before the caller can be found by a waker, in this order: prepare, arm (only if several may wake it), publish, park; and
+ * from publishing to parking in one piece, without leaving and entering, since an entry may yield.
+ */
+static inline void gort__park_prepare(gort_g *gp, const char *why)
+{
+	gort__store_relaxed(&gp->wait_reason, why);
+	gort__store_relaxed(&gp->status, GORT__G_WAITING);
+}
+
+static inline uint64_t gort__ticket_arm(gort_g *gp)
+{
+	uint64_t t = gort__load_relaxed(&gp->wait) | 1;
+
+	gp->param = NULL;                       /* here and not later: from the next store on it is the winner's */
+	gort__store_release(&gp->wait, t);      /* pairs with gort__ticket_claim */
+	return t;
+}
+
+/* In param of a goroutine whose deadline passed first. */
+#define GORT__TIMED_OUT ((void *)(uintptr_t)1)
+
+/* True: the caller, and nobody else, must ready gp. */
+static inline bool gort__ticket_claim(gort_g *gp, uint64_t ticket)
+{
+	uint64_t expected = ticket;
+
+	return gort__cas_acq_rel(&gp->wait, &expected, ticket + 1);
+}
+
+/* Published but not going to park after all, and nobody claimed it: takes the preparation back. */
+static inline void gort__park_undo(gort_g *gp)
+{
+	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+}
+
+/*
+ * Parks the caller until gort__ready, which may come, from anywhere, even before this call: the goroutine's context is
+ * saved by the switch itself, and who is to continue it waits for ctx.running. Returns the M it continues on, entered.
+ */
+GORT_API gort__m *gort__park(gort__m *mp);
+
+/*
+ * As gort__park, with a deadline; the ticket must be armed, and every waker must claim it. When the deadline passes
+ * first the runtime claims it. -ETIMEDOUT then, 0 otherwise. *mpp is the M it continues on.
+ */
+GORT_API int gort__park_until(gort__m **mpp, uint64_t ticket, gort_time deadline);
+
+/* Makes gp runnable; exactly once for each park. The caller has entered, in either way. Never reschedules. */
+GORT_API void gort__ready(gort__m *mp, gort_g *gp);
+
+/* The same for many at once: a list through g->link, each claimed or with no other waker. */
+GORT_API void gort__ready_all(gort__m *mp, gort_g *list);
+
+/* The newest thing this goroutine can hand its time to runs next; the caller goes to the back of the queue. */
+GORT_API gort__m *gort__yield(gort__m *mp);
+
+/* fn runs in each forked child, before anything else there. */
+GORT_API void gort__os_at_fork_child(void (*fn)(void));
+
+/* "fatal error: <Go's words>" and exit status 2. */
+GORT_API GORT_NORETURN void gort__fatal(const char *words);
+/* A panic that nobody can catch yet: "panic: <words>". */
+GORT_API GORT_NORETURN void gort__panic(const char *words);
+/* An invariant of ours is broken. */
+GORT_API GORT_NORETURN void gort__throw(const char *where_what);
+
+/* Fast and uniform enough to shuffle with. */
+static inline uint32_t gort__random(gort__m *mp)
+{
+	uint32_t x = mp->random;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return mp->random = x;
+}
+
+/* Spins without the scheduler: how long a waiter may spin before it should sleep, given the processors. */
+GORT_API bool gort__can_spin(void);
+
+#endif

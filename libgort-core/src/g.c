@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Goroutine descriptors: type-stable (never unmapped), handed out from per-P lists; ids, names, counts. */
+#include "runtime.h"
+
+#include <string.h>
+
+#define CHUNK 1024              /* descriptors carved from one mapping */
+#define BATCH 64                /* moved between a P and the shared list at a time */
+
+struct chunk {
+	struct chunk *next;
+	gort_g *g;
+};
+
+static struct {
+	gort__lock lock;
+	gort_g *free;           /* under lock */
+	gort_g *fresh;          /* the newest chunk's untouched rest; under lock */
+	uint32_t fresh_n;
+} pool;
+
+void gort__g_init(void)
+{
+	memset(&pool, 0, sizeof pool);
+	gort__lock_init(&pool.lock);
+}
+
+/* Under lock. */
+static gort_g *pool_take(void)
+{
+	gort_g *gp = pool.free;
+
+	if (gp != NULL) {
+		pool.free = gp->link;
+		return gp;
+	}
+	if (pool.fresh_n == 0) {
+		pool.fresh = gort__os_pages(CHUNK * sizeof *pool.fresh);
+		if (pool.fresh == NULL)
+			return NULL;
+		pool.fresh_n = CHUNK;
+	}
+	pool.fresh_n--;
+	return pool.fresh++;
+}
+
+static gort_g *refill(gort__p *pp)
+{
+	gort_g *gp;
+
+	gort__lock_lock(&pool.lock);
+	gp = pool_take();
+	/* few at a time for a start: a descriptor taken here is a page touched */
+	while (gp != NULL && pp != NULL && pp->gfree_n < BATCH / 4) {
+		gort_g *more = pool_take();
+
+		if (more == NULL)
+			break;
+		more->link = pp->gfree;
+		pp->gfree = more;
+		pp->gfree_n++;
+	}
+	gort__lock_unlock(&pool.lock);
+	return gp;
+}
+
+static void give(gort__p *pp, uint32_t n)
+{
+	gort_g *first = pp->gfree, *last = first;
+
+	if (n == 0)
+		return;
+	pp->gfree_n -= n;
+	while (--n > 0)
+		last = last->link;
+	pp->gfree = last->link;
+	gort__lock_lock(&pool.lock);
+	last->link = pool.free;
+	pool.free = first;
+	gort__lock_unlock(&pool.lock);
+}
+
+void gort__g_give_all(gort__p *pp)
+{
+	give(pp, pp->gfree_n);
+}
+
+static uint64_t new_id(gort__p *pp)
+{
+	if (pp == NULL)
+		return gort__add_relaxed(&gort__sched.ids, 1) + 1;
+	if (gort__unlikely(pp->id_next == pp->id_end)) {
+		pp->id_next = gort__add_relaxed(&gort__sched.ids, 16) + 1;
+		pp->id_end = pp->id_next + 16;
+	}
+	return pp->id_next++;
+}
+
+gort_g *gort__g_new(gort__p *pp)
+{
+	gort_g *gp;
+
+	if (gort__likely(pp != NULL && pp->gfree != NULL)) {
+		gp = pp->gfree;
+		pp->gfree = gp->link;
+		pp->gfree_n--;
+	} else {
+		gp = refill(pp);
+		if (gp == NULL)
+			return NULL;
+	}
+	gp->id = new_id(pp);
+	return gp;
+}
+
+void gort__g_free(gort__p *pp, gort_g *gp)
+{
+	gort__store_relaxed(&gp->status, GORT__G_FREE);
+	gort__store_relaxed(&gp->id, 0);
+	gp->flags = 0;
+	gort__store_relaxed(&gp->name[0], '\0');
+	if (gort__unlikely(pp == NULL)) {
+		gort__lock_lock(&pool.lock);
+		gp->link = pool.free;
+		pool.free = gp;
+		gort__lock_unlock(&pool.lock);
+		return;
+	}
+	gp->link = pp->gfree;
+	pp->gfree = gp;
+	if (gort__unlikely(++pp->gfree_n >= 4 * BATCH))
+		give(pp, 2 * BATCH);
+}
+
+void gort__g_set_name(gort_g *gp, const char *name)
+{
+	size_t n = name != NULL ? strnlen(name, GORT__NAME_SIZE - 1) : 0;
+
+	/* byte by byte, so that a traceback that reads along sees at worst a mix */
+	for (size_t i = 0; i < n; i++)
+		gort__store_relaxed(&gp->name[i], name[i]);
+	gort__store_relaxed(&gp->name[n], '\0');
+}
+
+size_t gort__g_count(void)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+	uint64_t live = gort__load_relaxed(&gort__sched.spawned_elsewhere);
+
+	/* ended first: a goroutine that starts and ends in between is not seen as ended only */
+	for (uint32_t i = 0; i < n; i++)
+		live -= gort__load_relaxed(&gort__sched.ps[i]->ended);
+	for (uint32_t i = 0; i < n; i++)
+		live += gort__load_relaxed(&gort__sched.ps[i]->spawned);
+	return (size_t)live;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ms: our own threads, and the plain threads that call in. Descriptors are type-stable: an outsider that read a P's holder
+ * may look at its hold word long after. A plain thread's M and bound G are given back when the thread ends.
+ */
+#include "runtime.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define THREAD_STACK (256 * 1024)       /* of our threads: g0 only runs the scheduler */
+
+static struct {
+	gort__lock lock;
+	gort__m *free;                  /* under lock */
+	gort_g *free_bound;             /* under lock */
+	uint32_t ids;                   /* atomic */
+} pool;
+
+void gort__m_init(void)
+{
+	memset(&pool, 0, sizeof pool);
+	gort__lock_init(&pool.lock);
+}
+
+static gort__m *m_new(void)
+{
+	gort__m *mp;
+	uint32_t state;
+
+	gort__lock_lock(&pool.lock);
+	mp = pool.free;
+	if (mp != NULL)
+		pool.free = mp->link;
+	gort__lock_unlock(&pool.lock);
+	if (mp == NULL) {
+		mp = gort__os_pages(sizeof *mp);
+		if (mp == NULL)
+			return NULL;
+		mp->hold.state = gort__fenced ? GORT__HOLD_FENCED : 0;
+	}
+	/* the hold word keeps its sequence number: an asker may still hold an old one */
+	state = gort__load_relaxed(&mp->hold.state);
+	gort__store_relaxed(&mp->hold.state, GORT__HOLD_WITH(state, GORT__HOLD_NONE));
+	mp->id = gort__add_relaxed(&pool.ids, 1);
+	mp->random = (mp->id * 2654435761u + (uint32_t)gort__os_now()) | 1;
+	return mp;
+}
+
+static void m_free(gort__m *mp)
+{
+	gort__lock_lock(&pool.lock);
+	mp->link = pool.free;
+	pool.free = mp;
+	gort__lock_unlock(&pool.lock);
+}
+
+static int *errno_at(void)
+{
+	return &errno;
+}
+
+static void m_main(void *arg)
+{
+	gort__m *mp = arg;
+
+	gort__os_thread_begin();
+	gort__os_thread_stack(&mp->g0_lo, &mp->g0_hi);
+	gort__os_fault_thread_begin();
+	mp->errno_at = errno_at();
+#ifdef GORT__TSAN
+	mp->san = __tsan_get_current_fiber();
+#endif
+	gort__tls = mp;
+	gort__store_relaxed(&mp->hold.depth, 1);
+	gort__p_acquire(mp, mp->next_p);
+	gort__sched_loop(mp);
+}
+
+bool gort__m_start(gort__p *pp, bool spinning)
+{
+	gort__m *mp = m_new();
+
+	if (mp == NULL)
+		return false;
+	mp->next_p = pp;
+	mp->spinning = spinning;
+	if (gort__os_thread(m_main, mp, THREAD_STACK, "gort", false) != 0) {
+		m_free(mp);
+		return false;
+	}
+	gort__add_relaxed(&gort__sched.nms, 1);
+	return true;
+}
+
+void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning)
+{
+	mp->next_p = pp;
+	mp->spinning = spinning;
+	gort__store_release(&mp->note, 1);      /* pairs with the acquire in sleep_idle */
+	gort__os_futex_wake(&mp->note, 1);
+}
+
+/* --- plain threads --- */
+
+static void unbind(void *arg)
+{
+	gort__m *mp = arg;
+	gort_g *gp = mp->bound;
+
+	gort__tls = NULL;
+	gort__store_relaxed(&gp->status, GORT__G_FREE);
+	mp->bound = NULL;
+	mp->curg = NULL;
+	gort__lock_lock(&pool.lock);
+	gp->link = pool.free_bound;
+	pool.free_bound = gp;
+	mp->link = pool.free;
+	pool.free = mp;
+	gort__lock_unlock(&pool.lock);
+}
+
+int gort__m_thread_exit_init(void)
+{
+	return gort__os_at_thread_exit(unbind);
+}
+
+int gort__m_bind(void)
+{
+	gort__m *mp;
+	gort_g *gp;
+	int err = gort__start();
+
+	if (err != 0)
+		return err;
+	mp = m_new();
+	if (mp == NULL)
+		return -ENOMEM;
+	gort__lock_lock(&pool.lock);
+	gp = pool.free_bound;
+	if (gp != NULL)
+		pool.free_bound = gp->link;
+	gort__lock_unlock(&pool.lock);
+	if (gp == NULL)
+		gp = gort__g_new(NULL);
+	if (gp == NULL || gort__os_set_thread_exit(mp) != 0) {
+		m_free(mp);
+		if (gp != NULL)
+			gort__g_free(NULL, gp);
+		return -ENOMEM;
+	}
+	gp->id = 0;
+	gp->flags = GORT__G_BOUND | GORT__G_SYSTEM;
+	gp->m = mp;
+	gp->note = 0;
+	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+	mp->bound = mp->curg = gp;
+	mp->errno_at = errno_at();
+	mp->p = NULL;
+	gort__store_relaxed(&mp->hold.depth, 0);
+	gort__tls = mp;
+	return 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads of ours, thread exit, fork, and the way out. */
+#define _GNU_SOURCE     /* pthread_setname_np, pthread_getattr_np */
+#include "os/os.h"
+
+#include <gort/gmp.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+struct start {
+	void (*fn)(void *arg);
+	void *arg;
+	const char *name;
+};
+
+static void *thread_main(void *arg)
+{
+	struct start s = *(struct start *)arg;
+
+	free(arg);
+	pthread_setname_np(pthread_self(), s.name);
+	s.fn(s.arg);
+	return NULL;
+}
+
+/*
+ * Our threads that run goroutines have the signal mask of the thread that started the scheduler, whoever starts them: the
+ * monitor has most signals blocked, and a goroutine may have changed its thread's mask.
+ */
+static sigset_t start_mask;
+
+void gort__os_signals_init(void)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, &start_mask);
+}
+
+/* All but those that tell of a fault of the thread's own: blocked, they would end the process without a word. */
+static void block_all(sigset_t *set)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };
+
+	sigfillset(set);
+	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+		sigdelset(set, faults[i]);
+}
+
+int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals)
+{
+	struct start *s = malloc(sizeof *s);
+	pthread_attr_t attr;
+	sigset_t mask = start_mask, old;
+	pthread_t t;
+	int err;
+
+	if (s == NULL)
+		return -ENOMEM;
+	*s = (struct start){ .fn = fn, .arg = arg, .name = name };
+	err = pthread_attr_init(&attr);
+	if (err != 0) {
+		free(s);
+		return -err;
+	}
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, stack_size);
+	if (block_signals)
+		block_all(&mask);
+	pthread_sigmask(SIG_SETMASK, &mask, &old);
+	err = pthread_create(&t, &attr, thread_main, s);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (err != 0)
+		free(s);
+	return -err;
+}
+
+void gort__os_thread_begin(void)
+{
+	/* sleeps end when asked to, not 50 microseconds later */
+	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+void gort__os_thread_stack(uintptr_t *lo, uintptr_t *hi)
+{
+	pthread_attr_t attr;
+	void *base = NULL;
+	size_t size = 0;
+
+	if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+		pthread_attr_getstack(&attr, &base, &size);
+		pthread_attr_destroy(&attr);
+	}
+	*lo = (uintptr_t)base;
+	*hi = (uintptr_t)base + size;
+}
+
+static pthread_key_t exit_key;
+
+int gort__os_at_thread_exit(void (*fn)(void *arg))
+{
+	return -pthread_key_create(&exit_key, fn);
+}
+
+int gort__os_set_thread_exit(void *arg)
+{
+	return -pthread_setspecific(exit_key, arg);
+}
+
+void gort__os_at_fork_child(void (*fn)(void))
+{
+	pthread_atfork(NULL, NULL, fn);
+}
+
+void gort__os_print(const char *s, size_t n)
+{
+	int saved = errno;
+
+	while (n > 0) {
+		ssize_t k = write(STDERR_FILENO, s, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			break;
+		s += k;
+		n -= (size_t)k;
+	}
+	errno = saved;
+}
+
+void gort__os_exit(int status)
+{
+	_exit(status);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* What the scheduler asks of an operating system. One folder implements it; each function's contract stands here. */
+#ifndef GORT__OS_H
+#define GORT__OS_H
+
+#include <gort/core.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Monotonic nanoseconds. */
+gort_time gort__os_now(void);
+
+/* Sleeps while *word == expected, until woken or the deadline (GORT_FOREVER: none). May return early for no reason. */
+void gort__os_futex_wait(uint32_t *word, uint32_t expected, gort_time deadline);
+void gort__os_futex_wake(uint32_t *word, int n);
+/* Sleeps until the deadline, whatever signals come. */
+void gort__os_sleep_until(gort_time deadline);
+void gort__os_yield(void);
+
+/* The heavy fence: false when the system has none. Called once, before the first thread of ours. */
+bool gort__os_fence_init(void);
+void gort__os_fence(void);
+
+/*
+ * Address space for stacks: readable and writable, committed on first touch, never huge pages, not in core files, not
+ * locked in memory by mlockall. NULL when refused. align is a power of two.
+ */
+void *gort__os_reserve(size_t size, size_t align);
+void gort__os_unmap(void *p, size_t size);
+/* The pages' contents go back to the system; they read as zero afterwards. */
+void gort__os_discard(void *p, size_t size);
+/* Zeroed memory for descriptors, page by page as touched; NULL when refused. */
+void *gort__os_pages(size_t size);
+/* How much address space the limits of this process leave for stacks; SIZE_MAX when there is no limit to speak of. */
+size_t gort__os_address_budget(void);
+size_t gort__os_page_size(void);
+
+enum gort__guard { GORT__GUARD_AUTO, GORT__GUARD_MADVISE, GORT__GUARD_MPROTECT, GORT__GUARD_NONE };
+/* Which of the two real ones works here, for AUTO. */
+enum gort__guard gort__os_guard_best(void);
+/* False when refused. */
+bool gort__os_guard(enum gort__guard how, void *p, size_t size);
+
+/* Notes the caller's signal mask: that of threads of ours, unless they block signals. */
+void gort__os_signals_init(void);
+/* A thread of ours, detached, with a stack of about stack_size bytes. 0 or a negative errno. */
+int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
+/* Called first on each of them: precise timers. */
+void gort__os_thread_begin(void);
+void gort__os_thread_stack(uintptr_t *lo, uintptr_t *hi);
+
+/* Processors this process may use: affinity mask, cut by the cgroup's quota. At least 1. */
+uint32_t gort__os_cpus(void);
+
+/* fn runs when the calling thread ends, if arg was set by it. */
+int gort__os_at_thread_exit(void (*fn)(void *arg));
+int gort__os_set_thread_exit(void *arg);
+/* gmp.h declares gort__os_at_fork_child for the siblings too */
+
+/* Writes all of it to stderr; safe in a signal handler. */
+void gort__os_print(const char *s, size_t n);
+GORT_NORETURN void gort__os_exit(int status);
+
+/*
+ * Faults: hit(addr, sp) is called on an alternate stack with the address of each bad access; it does not return if the fault
+ * is ours. All others go to the handler that was there before.
+ */
+int gort__os_fault_init(void (*hit)(uintptr_t addr));
+/* An alternate signal stack for the calling thread, unless it has one; NULL: none to be had. */
+void *gort__os_fault_thread_begin(void);
+void gort__os_fault_thread_end(void *stack);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* Ps: making them, idle ones, taking and borrowing them, stealing, and maxprocs. */
+#include "runtime.h"
+
+#include <errno.h>
+#include <string.h>
+
+static gort__lock procs_lock;           /* one gort_set_maxprocs at a time; ranks above all others */
+
+static gort__p *p_new(uint32_t id)
+{
+	/* pages of its own: the line of one P shall not share a page table walk, let alone a line, with another's */
+	gort__p *pp = gort__os_pages(sizeof *pp);
+
+	if (pp == NULL)
+		return NULL;
+	pp->id = id;
+	pp->timer_next = INT64_MAX;
+	return pp;
+}
+
+/* Makes Ps until there are n; how many there are then. Under procs_lock or before anybody else runs. */
+static uint32_t make(uint32_t n)
+{
+	while (gort__sched.nps < n && gort__stack_admit(gort__sched.nps + 1)) {
+		gort__p *pp = p_new(gort__sched.nps);
+
+		if (pp == NULL)
+			break;
+		gort__sched.ps[gort__sched.nps] = pp;
+		gort__store_release(&gort__sched.nps, gort__sched.nps + 1);     /* pairs with the acquires of all who walk ps */
+	}
+	return gort__sched.nps < n ? gort__sched.nps : n;
+}
+
+int gort__p_init(uint32_t n)
+{
+	gort__lock_init(&procs_lock);
+	n = make(n);
+	if (n == 0)
+		return -ENOMEM;
+	gort__sched.nprocs = n;
+	for (uint32_t i = n; i-- > 0;)
+		gort__p_to_idle(gort__sched.ps[i]);
+	return 0;
+}
+
+void gort__p_to_idle(gort__p *pp)
+{
+	pp->idle = true;
+	pp->link = gort__sched.idle_p;
+	gort__sched.idle_p = pp;
+	gort__store_relaxed(&gort__sched.npidle, gort__sched.npidle + 1);
+}
+
+static void unlink_idle(gort__p **at)
+{
+	gort__p *pp = *at;
+
+	*at = pp->link;
+	pp->idle = false;
+	gort__store_relaxed(&gort__sched.npidle, gort__sched.npidle - 1);
+}
+
+gort__p *gort__p_from_idle(gort_time due)
+{
+	gort__p **at = &gort__sched.idle_p;
+	gort__p *pp;
+
+	for (gort__p **p = at; *p != NULL; p = &(*p)->link) {
+		if ((*p)->timer_next <= due) {
+			at = p;
+			break;
+		}
+	}
+	pp = *at;
+	if (pp != NULL)
+		unlink_idle(at);
+	return pp;
+}
+
+bool gort__p_claim_idle(gort__p *pp)
+{
+	gort__p **at;
+	bool found;
+
+	gort__lock_lock(&gort__sched.lock);
+	for (at = &gort__sched.idle_p; *at != NULL && *at != pp; at = &(*at)->link)
+		;
+	found = *at != NULL;
+	if (found)
+		unlink_idle(at);
+	gort__lock_unlock(&gort__sched.lock);
+	return found;
+}
+
+void gort__p_acquire(gort__m *mp, gort__p *pp)
+{
+	mp->p = pp;
+	gort__store_release(&pp->m, mp);        /* pairs with the acquire in holder */
+	gort__hold_acquire(&mp->hold);
+}
+
+gort__p *gort__p_release(gort__m *mp)
+{
+	gort__p *pp = mp->p;
+
+	gort__hold_release(&mp->hold);
+	gort__store_release(&pp->m, NULL);
+	mp->p = NULL;
+	return pp;
+}
+
+static gort__m *holder(gort__p *pp)
+{
+	return gort__load_acquire(&pp->m);      /* Ms are never unmapped: a stale one is merely not OWNED or has another P */
+}
+
+/*
+ * Between finding the holder and asking it the M may have changed Ps. Then the caller has got that other one, as good as
+ * the one it wanted: m->p, which only the holder writes, says which.
+ */
+gort__p *gort__p_borrow(gort__p *pp)
+{
+	gort__m *mp = holder(pp);
+
+	/* a look before the costly question: a holder inside the library would not give it */
+	if (mp == NULL || gort__load_relaxed(&mp->hold.depth) != 0)
+		return NULL;
+	return gort__hold_ask(&mp->hold, false) ? mp->p : NULL;
+}
+
+void gort__p_give_back(gort__p *pp)
+{
+	gort__m *mp = pp->m;
+
+	if (gort__hold_give_back(&mp->hold))
+		gort__os_futex_wake(&mp->hold.state, 1);
+}
+
+gort__p *gort__p_take(gort__p *pp, bool want_yield)
+{
+	gort__m *mp = holder(pp);
+
+	if (mp == NULL || !gort__hold_ask(&mp->hold, want_yield))
+		return NULL;
+	pp = mp->p;
+	gort__store_release(&pp->m, NULL);
+	if (gort__hold_keep(&mp->hold))
+		gort__os_futex_wake(&mp->hold.state, 1);
+	return pp;
+}
+
+uint32_t gort__p_steal(gort__p *to, gort__p *victim)
+{
+	uint32_t n = 0;
+	gort_g *gp;
+
+	victim = gort__p_borrow(victim);
+	if (victim == NULL)
+		return 0;
+	if (gort__load_relaxed(&victim->timer_next) != INT64_MAX) {
+		for (gp = gort__timer_run(victim, gort__os_now()); gp != NULL; n++) {
+			gort_g *next = gp->link;
+
+			gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+			if (!gort__runq_push(&to->runq, gp))
+				gort__enqueue_global(gp, gp, 1);
+			gp = next;
+		}
+	}
+	if (n == 0) {
+		uint32_t stashed = (gort__stash_len(&victim->stash) + 1) / 2;
+
+		for (; n < stashed && n < GORT__RUNQ_SIZE / 2; n++)
+			gort__runq_push(&to->runq, gort__stash_take_oldest(&victim->stash));
+		if (n == 0)
+			n = gort__runq_move_half(&victim->runq, &to->runq);
+		if (n == 0 && victim->runq.runnext != NULL) {
+			/* it was made ready by a goroutine that computes on: let it run here */
+			gort__runq_push(&to->runq, victim->runq.runnext);
+			gort__store_relaxed(&victim->runq.runnext, NULL);
+			n = 1;
+		}
+	}
+	gort__p_give_back(victim);
+	return n;
+}
+
+static void queue_to_global(gort__p *pp)
+{
+	gort_g *head = pp->runq.runnext, **end = &head, *last = head, *gp;
+	uint32_t n = head != NULL;
+
+	gort__store_relaxed(&pp->runq.runnext, NULL);
+	if (head != NULL)
+		end = &head->link;
+	while ((gp = gort__runq_pop(&pp->runq)) != NULL ||
+	       (gort__stash_len(&pp->stash) > 0 && (gp = gort__stash_take_oldest(&pp->stash)) != NULL)) {
+		*end = gp;
+		end = &gp->link;
+		last = gp;
+		n++;
+	}
+	if (n > 0)
+		gort__enqueue_global(head, last, n);
+}
+
+void gort__p_retire(gort__p *pp)
+{
+	queue_to_global(pp);
+	gort__g_give_all(pp);
+	gort__stack_give_all(pp);
+	if (pp->timers.n > 0) {
+		gort__lock_lock(&gort__sched.lock);
+		pp->link = gort__sched.orphans;
+		gort__sched.orphans = pp;
+		gort__store_relaxed(&gort__sched.orphaned, gort__sched.orphaned + 1);
+		gort__lock_unlock(&gort__sched.lock);
+	}
+	gort__store_release(&pp->retired, true);        /* pairs with the acquire in gort_set_maxprocs */
+	gort__wake_someone();
+}
+
+void gort__p_adopt(gort__p *pp)
+{
+	gort__p *orphan;
+
+	gort__lock_lock(&gort__sched.lock);
+	orphan = gort__sched.orphans;
+	if (orphan != NULL && gort__timer_adopt(pp, orphan)) {
+		gort__sched.orphans = orphan->link;
+		gort__store_relaxed(&gort__sched.orphaned, gort__sched.orphaned - 1);
+	}
+	gort__lock_unlock(&gort__sched.lock);
+}
+
+int gort_maxprocs(void)
+{
+	return gort_set_maxprocs(0);
+}
+
+/*
+ * Runs outside the scheduler (depth 0) like the monitor, so that the caller's own P can be taken like any other; the
+ * caller then goes on without one until its next call.
+ */
+int gort_set_maxprocs(int want)
+{
+	uint32_t old, n;
+
+	if (gort__start() != 0)
+		gort__fatal("out of memory starting the scheduler");
+	old = gort__load_relaxed(&gort__sched.nprocs);
+	if (want < 1)
+		return (int)old;
+	gort__lock_lock(&procs_lock);
+	old = gort__sched.nprocs;
+	n = make(want < GORT__MAX_PROCS ? (uint32_t)want : GORT__MAX_PROCS);
+
+	gort__lock_lock(&gort__sched.lock);
+	gort__store_relaxed(&gort__sched.nprocs, n);
+	for (uint32_t i = old; i < n; i++) {            /* back, or new */
+		gort__p *pp = gort__sched.ps[i];
+		gort__p **at = &gort__sched.orphans;
+
+		while (*at != NULL && *at != pp)
+			at = &(*at)->link;
+		if (*at != NULL) {                      /* nobody has adopted its timers yet: it keeps them */
+			*at = pp->link;
+			gort__store_relaxed(&gort__sched.orphaned, gort__sched.orphaned - 1);
+		}
+		gort__store_relaxed(&pp->retiring, false);
+		gort__store_relaxed(&pp->retired, false);
+		gort__p_to_idle(pp);
+	}
+	for (uint32_t i = n; i < old; i++)
+		gort__store_relaxed(&gort__sched.ps[i]->retiring, true);
+	gort__lock_unlock(&gort__sched.lock);
+
+	for (uint32_t i = n; i < old; i++) {
+		gort__p *pp = gort__sched.ps[i];
+
+		/*
+		 * Idle: it is taken off the list here. In somebody's hands: taken, if its holder is in the user's code; else the
+		 * holder gives it up at its next scheduling decision, which is near, since calls into the library are short.
+		 */
+		while (!gort__load_acquire(&pp->retired)) {
+			gort__p *got = gort__p_claim_idle(pp) ? pp : gort__p_take(pp, true);
+
+			if (got == NULL)
+				gort__os_yield();
+			else
+				gort__hand_off(got);
+		}
+	}
+	gort__lock_unlock(&procs_lock);
+	if (n > old)
+		gort__wake_someone();
+	return (int)old;
+}

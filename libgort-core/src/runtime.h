@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* What core's own files share: P, the scheduler's global state, and each file's functions for the others. */
+#ifndef GORT__RUNTIME_H
+#define GORT__RUNTIME_H
+
+#include <gort/gmp.h>
+
+#include "heap.h"
+#include "os/os.h"
+#include "runq.h"
+#include "stash.h"
+
+#include <stdint.h>
+
+#define GORT__MAX_PROCS 1024
+#define GORT__STACK_CACHE 32
+#define GORT__SLICE (10 * GORT_MILLISECOND)     /* how long a goroutine may go on while others wait */
+#define GORT__CHAIN_MAX 256                     /* hand-overs by runnext in a row while others wait */
+
+struct gort__p {
+	/* run queue */
+	struct gort__runq runq;         /* runq.h; (h) */
+	struct gort__stash stash;       /* stash.h; (h) */
+	uint32_t tick;                  /* scheduling decisions made; written by (h), read (r) by the monitor */
+	uint32_t chain;                 /* runnext taken in a row; (h) */
+	gort__m *m;                     /* the holder; NULL: idle. Written under hold or sched.lock, read (r) */
+	/* spawning and ending */
+	gort_g *gfree;                  /* (h) */
+	uint32_t gfree_n;
+	uint32_t nstacks;               /* (h) */
+	uint32_t stacks[GORT__STACK_CACHE];     /* LIFO, warmest last; (h) */
+	uint32_t credits;               /* stacks reserved for goroutines not yet spawned; (h) */
+	uint64_t id_next, id_end;       /* goroutine ids to give out; (h) */
+	uint64_t spawned, ended;        /* goroutines, ours not; written by (h), read (r) */
+	/* timers */
+	struct gort__heap timers;       /* heap.h; (h) */
+	uint32_t stale;                 /* cancelled deadlines still in the heap; atomic */
+	int64_t timer_next;             /* when of the heap's top, INT64_MAX when empty; written by (h), read (r) */
+	uint64_t timer_order;           /* (h) */
+	/* housekeeping */
+	uint32_t id;
+	bool retiring;                  /* maxprocs was lowered: give the P up; under sched.lock, read (r) */
+	bool retired;                   /* and it has been, all it had being elsewhere; atomic */
+	bool idle;                      /* in sched.idle_p; under sched.lock */
+	bool trim_due;                  /* the monitor wants deep stacks in the cache given back; (r) */
+	gort__p *link;                  /* sched.idle_p; under sched.lock */
+	/* the monitor's own notes */
+	uint32_t seen_tick;
+	int64_t seen_at;
+} __attribute__((aligned(128)));
+
+struct gort__sched {
+	/* looked at on every enqueue, changed when an M goes idle or wakes */
+	uint32_t npidle;                /* idle Ps; written under lock, read (r) */
+	uint32_t nspinning;             /* Ms looking for work; atomic */
+	uint32_t hungry;                /* a spinning M saw work it cannot reach: donate; atomic */
+	uint32_t queued;                /* length of the global queue; written under lock, read (r) */
+	uint32_t calm;                  /* queues are short and drain fast: no wakeups for them; atomic. See sched.c */
+	uint32_t orphaned;              /* retired Ps that still have timers; written under lock, read (r) */
+	/* cold or under lock */
+	gort__lock lock __attribute__((aligned(64)));
+	gort_g *queue_head, *queue_tail;        /* the global run queue, through g->link */
+	gort__p *idle_p;
+	gort__p *orphans;               /* through p->link */
+	struct gort__slow_timer *slow_timers;
+	gort__m *idle_m;
+	gort__m *timer_m;               /* the idle M that sleeps until timer_when; NULL: none */
+	int64_t timer_when;             /* under lock; read (r) */
+	uint32_t nprocs;                /* Ps in use; under lock, read (r) */
+	uint32_t nps;                   /* Ps ever made: the first nps of ps; only grows; release and acquire */
+	uint32_t nms;                   /* Ms of ours, the monitor not counted; under lock */
+	uint64_t ids;                   /* goroutine ids given to Ps in batches; atomic */
+	uint64_t spawned_elsewhere;     /* by threads without a P; atomic */
+	gort__p *ps[GORT__MAX_PROCS];
+};
+
+extern struct gort__sched gort__sched;
+
+/* lock ranks, lowest first: a thread takes locks in this order only */
+/* channel and sync locks < sched.lock < pool locks of stack.c and g.c */
+
+/* lock.c */
+void gort__fence_forget(void);                  /* in a forked child: ask the system again */
+
+/* start.c: the scheduler's start, and $GOMAXPROCS and $GORT_DEBUG */
+int gort__start(void);                          /* 0 or a negative errno; idempotent; fatal in a forked child */
+bool gort__started(void);
+extern uint32_t gort__cpus;                     /* of this machine, for us; 0: not known yet. Relaxed */
+int gort__start_afresh(void);                   /* gort_run's: in a forked child too */
+struct gort__options {
+	uint32_t procs;
+	size_t stack_max;               /* 0: the default sizes */
+	enum gort__guard guard;         /* os.h */
+	bool retake;
+};
+extern struct gort__options gort__options;
+void gort__options_read(void);
+
+/* g.c */
+void gort__g_init(void);
+gort_g *gort__g_new(gort__p *pp);               /* with an id; NULL: out of memory. pp NULL: the caller has none */
+void gort__g_free(gort__p *pp, gort_g *gp);
+void gort__g_set_name(gort_g *gp, const char *name);
+size_t gort__g_count(void);
+void gort__g_give_all(gort__p *pp);             /* a retiring P's free descriptors to the shared list */
+
+/* m.c */
+bool gort__m_start(gort__p *pp, bool spinning); /* a new thread with pp; false: none to be had */
+void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle M, taken off the list, with pp */
+int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */
+void gort__m_init(void);
+int gort__m_thread_exit_init(void);
+
+/* sched.c */
+GORT_NORETURN void gort__sched_loop(gort__m *mp);               /* on g0, depth 1, with or without a P */
+GORT_NORETURN void gort__g_main(void);          /* called by a goroutine's first frame */
+void gort__enqueue(gort__m *mp, gort_g *gp, bool next);         /* entered */
+void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n);      /* and wakes somebody for it */
+void gort__wake_someone(void);                  /* if a P is idle and nobody is looking already */
+#define GORT__CALM_RATE (2 * GORT_MICROSECOND)  /* mean time between decisions below which a P drains fast */
+void gort__hand_off(gort__p *pp);               /* a P that was taken: to another M if there is work, or to the idle list */
+
+void gort__sched_init(void);
+
+/* p.c */
+int gort__p_init(uint32_t n);
+void gort__p_to_idle(gort__p *pp);              /* under sched.lock */
+gort__p *gort__p_from_idle(gort_time due);      /* under sched.lock; one with a timer due by then first */
+bool gort__p_claim_idle(gort__p *pp);           /* this very one, if it is idle */
+void gort__p_acquire(gort__m *mp, gort__p *pp);
+gort__p *gort__p_release(gort__m *mp);          /* under sched.lock */
+gort__p *gort__p_borrow(gort__p *pp);           /* exclusive until gort__p_give_back; may be another one, or NULL */
+void gort__p_give_back(gort__p *pp);
+gort__p *gort__p_take(gort__p *pp, bool want_yield);            /* for good; may be another one, or NULL */
+uint32_t gort__p_steal(gort__p *to, gort__p *victim);           /* goroutines moved */
+void gort__p_retire(gort__p *pp);               /* all it has goes to the others; nobody holds it */
+void gort__p_adopt(gort__p *pp);                /* timers of retired Ps */
+
+/* timer.c */
+bool gort__timer_arm(gort__p *pp, gort_g *gp, uint64_t ticket, gort_time when);        /* false: out of memory */
+void gort__timer_cancelled(gort_g *gp);         /* somebody else claimed the ticket; by the goroutine itself, any thread */
+gort_g *gort__timer_run(gort__p *pp, gort_time now);    /* due ones, claimed: a list through g->link */
+/* For want of memory in a heap: a list in waiters' own frames, looked through by the monitor. */
+struct gort__slow_timer {
+	struct gort__slow_timer *next, **at;    /* under sched.lock; at NULL: not in the list */
+	gort_g *g;
+	uint64_t ticket;
+	gort_time when;
+};
+void gort__slow_timer_arm(struct gort__slow_timer *t, gort_g *gp, uint64_t ticket, gort_time when);
+void gort__slow_timer_cancel(struct gort__slow_timer *t);
+bool gort__slow_timers_run(gort_time now);      /* true: there are some left */
+bool gort__timer_adopt(gort__p *pp, gort__p *from);     /* a retired P's; false: out of memory */
+
+/* stack.c */
+int gort__stack_init(void);
+bool gort__stack_reserve(gort__p *pp);
+void gort__stack_unreserve(gort__p *pp);
+bool gort__stack_admit(uint32_t nps);           /* is there room for the caches of so many Ps? */
+size_t gort__stack_slot_max(void);              /* what every slot has at least */
+void gort__stack_get(gort__p *pp, gort_g *gp);
+void gort__stack_put(gort__p *pp, uint32_t stack);
+int gort__stack_map(gort_g *gp, size_t bytes);
+void gort__stack_unmap(gort_g *gp);
+void gort__stack_give_all(gort__p *pp);
+void gort__stack_trim_cache(gort__p *pp);
+bool gort__stack_trim_pool(void);               /* true: there is more to do later */
+struct gort__stack_at { uintptr_t lo, hi; size_t size; uint32_t stack; bool own; };
+bool gort__stack_find(uintptr_t addr, struct gort__stack_at *at);       /* in a guard? safe in a signal handler */
+#ifdef GORT__TSAN
+void **gort__stack_san(gort_g *gp);
+#endif
+
+/* sysmon.c */
+int gort__sysmon_start(void);
+void gort__sysmon_busy(void);                   /* the scheduler was idle and is no longer */
+void gort__sysmon_look(void);                    /* it should look sooner than planned */
+void gort__sysmon_timers(void);                 /* an idle P's timers are without a sleeper */
+
+/* fault.c */
+GORT_NORETURN void gort__stack_overflow(gort_g *gp);
+int gort__fault_init(void);
+
+#endif

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* The scheduler's start, its restart in a forked child, and the environment: $GOMAXPROCS and $GORT_DEBUG. */
+#include "runtime.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct gort__options gort__options;
+
+uint32_t gort__cpus;
+
+static bool started;                    /* release and acquire */
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool forked;                     /* in a child that has not called gort_run; written by the child's only thread */
+static bool once_per_process;           /* under start_lock */
+
+static void say(const char *what, const char *value, const char *why)
+{
+	char line[256];
+	int n = snprintf(line, sizeof line, "gort: %s%.100s ignored: %s\n", what, value, why);
+
+	if (n > 0)
+		gort__os_print(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+}
+
+/* A decimal number up to max, all of s; -1 when it is none. */
+static long long number(const char *s, long long max)
+{
+	long long n = 0;
+
+	if (*s == '\0')
+		return -1;
+	for (; *s != '\0'; s++) {
+		if (!isdigit((unsigned char)*s) || n > (max - (*s - '0')) / 10)
+			return -1;
+		n = n * 10 + (*s - '0');
+	}
+	return n;
+}
+
+/* Bytes, or K, M, G of them; -1 when it is no size. */
+static long long size(const char *s)
+{
+	char digits[24];
+	size_t n = strlen(s);
+	int shift = 0;
+	long long v;
+
+	if (n == 0 || n >= sizeof digits)
+		return -1;
+	switch (s[n - 1]) {
+	case 'k': case 'K': shift = 10; break;
+	case 'm': case 'M': shift = 20; break;
+	case 'g': case 'G': shift = 30; break;
+	}
+	memcpy(digits, s, n + 1);
+	if (shift != 0)
+		digits[n - 1] = '\0';
+	v = number(digits, (1LL << 40) >> shift);
+	return v < 0 ? -1 : v << shift;
+}
+
+static void read_procs(void)
+{
+	const char *s = getenv("GOMAXPROCS");
+	long long n;
+
+	gort__store_relaxed(&gort__cpus, gort__os_cpus());
+	gort__options.procs = 0;
+	if (s != NULL && *s != '\0') {
+		n = number(s, GORT__MAX_PROCS);
+		if (n >= 1)
+			gort__options.procs = (uint32_t)n;
+		else
+			say("GOMAXPROCS=", s, "not a number from 1 to 1024; using the processors there are");
+	}
+	if (gort__options.procs == 0) {
+		gort__options.procs = gort__cpus;
+		if (gort__options.procs > GORT__MAX_PROCS)
+			gort__options.procs = GORT__MAX_PROCS;
+	}
+}
+
+/* One word of $GORT_DEBUG. What is wrong with it, or NULL. */
+static const char *read_word(char *word)
+{
+	char *value = strchr(word, '=');
+	long long n;
+
+	if (value == NULL)
+		return "not of the form name=value";
+	*value++ = '\0';
+	if (strcmp(word, "stackmax") == 0) {
+		n = size(value);
+		if (n < 16 * 1024)
+			return "not a size from 16K to 1024G";
+		gort__options.stack_max = (size_t)n;
+		return NULL;
+	}
+	if (strcmp(word, "guard") == 0) {
+		if (strcmp(value, "madvise") == 0)
+			gort__options.guard = GORT__GUARD_MADVISE;
+		else if (strcmp(value, "mprotect") == 0)
+			gort__options.guard = GORT__GUARD_MPROTECT;
+		else if (strcmp(value, "none") == 0)
+			gort__options.guard = GORT__GUARD_NONE;
+		else
+			return "not madvise, mprotect or none";
+		return NULL;
+	}
+	if (strcmp(word, "preempt") == 0) {
+		if (strcmp(value, "off") == 0)
+			gort__options.retake = false;
+		else if (strcmp(value, "signal") == 0)
+			return "not supported by this version; using retake";
+		else if (strcmp(value, "auto") != 0 && strcmp(value, "retake") != 0)
+			return "not auto, retake, signal or off";
+		return NULL;
+	}
+	if (strcmp(word, "threads") == 0 || strcmp(word, "schedtrace") == 0 || strcmp(word, "traceback") == 0 ||
+	    strcmp(word, "trace") == 0)
+		return "not supported by this version";
+	return "unknown; known are guard, preempt, stackmax";
+}
+
+static void read_debug(void)
+{
+	const char *s = getenv("GORT_DEBUG");
+	char word[128], shown[128];
+
+	while (s != NULL && *s != '\0') {
+		size_t n = strcspn(s, ",");
+		const char *wrong;
+
+		if (n > 0) {
+			snprintf(word, sizeof word, "%.*s", (int)(n < sizeof word ? n : sizeof word - 1), s);
+			memcpy(shown, word, sizeof shown);
+			wrong = n < sizeof word ? read_word(word) : "too long";
+			if (wrong != NULL)
+				say("GORT_DEBUG word ", shown, wrong);
+		}
+		s += n + (s[n] == ',');
+	}
+}
+
+static void in_child(void)
+{
+	/* the other threads are gone, whatever they held; nothing of the old scheduler may be touched again */
+	gort__store_relaxed(&forked, true);
+	gort__tls = NULL;
+	gort__fence_forget();
+	pthread_mutex_init(&start_lock, NULL);
+	gort__store_relaxed(&started, false);
+}
+
+static int start(void)
+{
+	gort__p *pp;
+	int err;
+
+	gort__options = (struct gort__options){ .retake = true };
+	read_procs();
+	read_debug();
+	gort__fence_init();
+	gort__os_signals_init();
+	gort__sched_init();
+	gort__g_init();
+	gort__m_init();
+	err = gort__stack_init();
+	if (err == 0 && !once_per_process) {
+		err = gort__m_thread_exit_init();
+		if (err == 0)
+			err = gort__fault_init();
+		if (err == 0) {
+			gort__os_at_fork_child(in_child);
+			once_per_process = true;
+		}
+	}
+	if (err == 0)
+		err = gort__p_init(gort__options.procs);
+	if (err == 0)
+		err = gort__sysmon_start();
+	if (err == 0) {
+		/* the first thread, which must be had: later ones only make it faster */
+		gort__lock_lock(&gort__sched.lock);
+		pp = gort__p_from_idle(0);
+		gort__lock_unlock(&gort__sched.lock);
+		if (!gort__m_start(pp, false))
+			err = -EAGAIN;
+	}
+	return err;
+}
+
+int gort__start(void)
+{
+	int err = 0;
+
+	if (gort__likely(gort__load_acquire(&started)))     /* pairs with the release below */
+		return 0;
+	if (gort__load_relaxed(&forked))
+		gort__fatal("goroutines are not available in a forked child: call gort_run first, or exec");
+	pthread_mutex_lock(&start_lock);
+	if (!gort__load_relaxed(&started)) {
+		err = start();
+		if (err == 0)
+			gort__store_release(&started, true);
+	}
+	pthread_mutex_unlock(&start_lock);
+	return err;
+}
+
+bool gort__started(void)
+{
+	return gort__load_acquire(&started);
+}
+
+int gort__start_afresh(void)
+{
+	if (gort__load_relaxed(&forked))
+		gort__store_relaxed(&forked, false);
+	return gort__start();
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wait group: one word, the count in its upper half, the number of waiters in its lower.
+ *
+ * A waiter counts itself in by CAS, under the table's lock and only while the count is not 0; so whoever brings the
+ * count to 0 and sees waiters finds them queued. Whoever brings it to 0 and sees none does not touch it again.
+ *
+ * From the moment the count got to 0 with waiters until the waker has stored 0 the word is "0, some": nobody returns from
+ * wait meanwhile, so the object lives until the waker is through. (A waiter whose deadline passes in between leaves the
+ * word alone; were it to take itself off the number, its next wait would return at once and its caller might free what the
+ * waker is about to touch.)
+ */
+#include "queue.h"
+
+#include <errno.h>
+
+#define ONE ((uint64_t)1 << 32)
+
+static int32_t count_of(uint64_t s)
+{
+	return (int32_t)(s >> 32);
+}
+
+static struct sync_waiter **queue(gort_waitgroup *wg)
+{
+	return (struct sync_waiter **)&wg->waiters;
+}
+
+static __attribute__((noinline)) void wake_all(gort_waitgroup *wg)
+{
+	gort_g *first = NULL, **end = &first;
+	struct sync_waiter *w;
+	gort__m *mp;
+
+	gort__sync_lock(wg);
+	if (count_of(gort__load_relaxed(&wg->state)) != 0) {
+		gort__sync_unlock(wg);
+		gort__panic("sync: WaitGroup misuse: Add called concurrently with Wait");
+	}
+	gort__store_relaxed(&wg->state, 0);
+	while ((w = sync_pop(queue(wg))) != NULL) {
+		*end = w->g;
+		end = &w->g->link;
+	}
+	*end = NULL;
+	gort__sync_unlock(wg);
+	if (first != NULL) {
+		mp = gort__enter_nosched();
+		gort__ready_all(mp, first);
+		gort__leave(mp);
+	}
+}
+
+void gort_waitgroup_add(gort_waitgroup *wg, int n)
+{
+	/* release: what was done before done() is seen after wait(); acquire: for the one that wakes */
+	uint64_t s = gort__add_acq_rel(&wg->state, (uint64_t)(int64_t)n << 32) + ((uint64_t)(int64_t)n << 32);
+	int32_t count = count_of(s);
+	uint32_t waiters = (uint32_t)s;
+
+	if (gort__unlikely(count < 0))
+		gort__panic("sync: negative WaitGroup counter");
+	if (gort__likely(count > 0)) {
+		if (gort__unlikely(waiters != 0 && n > 0 && count == n))
+			gort__panic("sync: WaitGroup misuse: Add called concurrently with Wait");
+		return;
+	}
+	if (gort__unlikely(waiters != 0))
+		wake_all(wg);
+}
+
+void gort_waitgroup_done(gort_waitgroup *wg)
+{
+	gort_waitgroup_add(wg, -1);
+}
+
+/* Under the table's lock: a waiter's deadline passed. */
+static void leave_queue(gort_waitgroup *wg, struct sync_waiter *w)
+{
+	uint64_t s = gort__load_relaxed(&wg->state);
+
+	sync_remove(queue(wg), w);
+	while (count_of(s) != 0 && !gort__cas_relaxed(&wg->state, &s, s - 1))
+		;
+}
+
+static int wait(gort_waitgroup *wg, gort_time deadline)
+{
+	struct sync_waiter w = { .key = wg };
+	uint64_t s;
+	gort__m *mp;
+	int r;
+
+	if (gort__load_acquire(&wg->state) == 0)                /* pairs with the release in add */
+		return 0;
+	mp = gort__enter();
+	w.g = gort__g_of(mp);
+	gort__sync_lock(wg);
+	s = gort__load_acquire(&wg->state);
+	do {
+		if (s == 0) {
+			gort__sync_unlock(wg);
+			gort__leave(mp);
+			return 0;
+		}
+		if (count_of(s) == 0)
+			break;                  /* the waker is on its way, and takes us along */
+	} while (!gort__cas_acq_rel(&wg->state, &s, s + 1));
+	gort__park_prepare(w.g, "sync.WaitGroup.Wait");
+	if (deadline != GORT_FOREVER)
+		w.ticket = gort__ticket_arm(w.g);
+	sync_push(queue(wg), &w);
+	gort__sync_unlock(wg);
+	if (deadline == GORT_FOREVER) {
+		mp = gort__park(mp);
+		r = 0;
+	} else {
+		r = gort__park_until(&mp, w.ticket, deadline);
+		if (r != 0) {
+			gort__sync_lock(wg);
+			if (w.queued)
+				leave_queue(wg, &w);
+			gort__sync_unlock(wg);
+		}
+	}
+	gort__leave(mp);
+	return r;
+}
+
+void gort_waitgroup_wait(gort_waitgroup *wg)
+{
+	wait(wg, GORT_FOREVER);
+}
+
+int gort_waitgroup_wait_until(gort_waitgroup *wg, gort_time deadline)
+{
+	if (deadline != GORT_FOREVER && deadline <= gort_now())
+		return -ETIMEDOUT;
+	return wait(wg, deadline);
+}
+
+struct counted {
+	gort_waitgroup *wg;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static void run_counted(void *arg)
+{
+	struct counted *c = arg;
+
+	c->fn(c->arg);
+	gort_waitgroup_done(c->wg);
+}
+
+int gort_waitgroup_go(gort_waitgroup *wg, void (*fn)(void *arg), void *arg)
+{
+	struct counted c = { .wg = wg, .fn = fn, .arg = arg };
+	int err;
+
+	if (fn == NULL)
+		gort__fatal("go of nil func value");
+	gort_waitgroup_add(wg, 1);
+	err = gort_go_copy(run_counted, &c, sizeof c);
+	if (err != 0)
+		gort_waitgroup_done(wg);
+	return err;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* A user's program, in C and in C++: the sum of what goroutines send. */
+#include <gort/chan.h>
+#include <gort/sync.h>
+
+#include <stdio.h>
+
+struct shared {
+	gort_chan *c;
+	gort_waitgroup wg;
+	gort_mutex m;
+	long sent;
+};
+
+static void send(void *arg)
+{
+	struct shared *s = (struct shared *)arg;
+
+	for (long i = 1; i <= 100; i++)
+		gort_chan_send(s->c, &i);
+	gort_mutex_lock(&s->m);
+	s->sent += 100;
+	gort_mutex_unlock(&s->m);
+	gort_waitgroup_done(&s->wg);
+}
+
+static void finish(void *arg)
+{
+	struct shared *s = (struct shared *)arg;
+
+	gort_waitgroup_wait(&s->wg);
+	gort_chan_close(s->c);
+}
+
+GORT_MAIN(argc, argv)
+{
+	struct shared s = { gort_chan_new(sizeof(long), 4), GORT_WAITGROUP_INIT, GORT_MUTEX_INIT, 0 };
+	long v, sum = 0;
+
+	(void)argc;
+	(void)argv;
+	gort_waitgroup_add(&s.wg, 10);
+	for (int i = 0; i < 10; i++) {
+		if (gort_go(send, &s) != 0)
+			return 1;
+	}
+	if (gort_go(finish, &s) != 0)
+		return 1;
+	while (gort_chan_recv(s.c, &v) == 0)
+		sum += v;
+	gort_chan_unref(s.c);
+	printf("%s %ld %ld\n", gort_version(), s.sent, sum);
+	return 0;
+}

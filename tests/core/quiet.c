@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* What the runtime does not do: system calls while idle, allocation while waiting. */
+#include "interpose.h"
+#include "test.h"
+
+#include <dirent.h>
+#include <gort/chan.h>
+#include <gort/sync.h>
+#include <sys/syscall.h>
+
+/* Context switches of all threads but the caller: one that makes a system call was woken for it, and sleeps again. */
+static long others_switches(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	long sum = 0;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		char path[300], line[128];
+		long n;
+		FILE *f;
+
+		if (e->d_name[0] == '.' || atol(e->d_name) == syscall(SYS_gettid))
+			continue;
+		snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+		f = fopen(path, "re");
+		while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+			if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
+			    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)
+				sum += n;
+		}
+		if (f != NULL)
+			fclose(f);
+	}
+	if (d != NULL)
+		closedir(d);
+	return sum;
+}
+
+static struct task parked[6];
+static gort_chan *never;
+
+static void parks(void *arg)
+{
+	intptr_t i = (intptr_t)arg;
+
+	task_here(&parked[i]);
+	switch (i) {
+	case 0: gort_chan_recv(never, NULL); break;
+	case 1: gort_sleep(1000 * GORT_HOUR); break;
+	case 2: gort_sleep(GORT_FOREVER); break;
+	case 3: gort_select(NULL, 0); break;
+	case 4: gort_chan_recv_until(never, NULL, gort_deadline(1000 * GORT_HOUR)); break;
+	default: gort_park(NULL, NULL, "test"); break;
+	}
+}
+
+static int some_done;
+
+static void works(void *arg)
+{
+	for (int i = 0; i < 100; i++) {
+		gort_yield();
+		if (i % 10 == 0)
+			gort_sleep(10 * GORT_MICROSECOND);
+	}
+	count_up(&some_done);
+}
+
+/* Settled: a whole window without a switch. A busy machine delays that, and nothing bounds it but the alarm. */
+static int idle(void)
+{
+	const gort_duration window = 3 * GORT_SECOND;
+
+	gort_set_maxprocs(4);
+	never = gort_chan_new(0, 0);
+	for (int i = 0; i < 100; i++)
+		spawn(works, NULL);
+	for (intptr_t i = 0; i < 6; i++) {
+		spawn(parks, (void *)i);
+		await_parked(&parked[i]);
+	}
+	await_count(&some_done, 100);
+	for (int i = 0; i < 20; i++) {
+		long before = others_switches(), after;
+
+		gort_sleep(window);             /* a plain thread's: clock_nanosleep */
+		after = others_switches();
+		fprintf(stderr, "# %ld switches in 3 s\n", after - before);
+		if (after == before)
+			return 0;
+	}
+	return 1;
+}
+
+/* --- allocation --- */
+
+struct duo {
+	gort_chan *a, *b;
+	gort_mutex m;
+	gort_waitgroup wg;
+	int rounds;
+	int done;
+};
+
+static void one_side(void *arg)
+{
+	struct duo *d = arg;
+	int v = 1;
+	gort_case cs[] = { GORT_CASE_SEND(d->a, &v), GORT_CASE_RECV(d->b, &v) };
+
+	for (int i = 0; i < d->rounds; i++) {
+		gort_chan_send(d->a, &v);
+		gort_chan_recv(d->b, &v);
+		gort_select(cs, 1);
+		gort_chan_send_until(d->a, &v, gort_deadline(GORT_HOUR));
+		gort_mutex_lock(&d->m);
+		gort_yield();
+		gort_mutex_unlock(&d->m);
+		gort_sleep(GORT_MICROSECOND);
+		gort_chan_recv_until(d->b, &v, gort_deadline(GORT_HOUR));
+		gort_waitgroup_done(&d->wg);
+		gort_chan_recv(d->b, &v);
+	}
+	count_up(&d->done);
+}
+
+static void other_side(void *arg)
+{
+	struct duo *d = arg;
+	int v = 2;
+
+	for (int i = 0; i < d->rounds; i++) {
+		gort_case cs[] = { GORT_CASE_RECV(d->a, &v), GORT_CASE_RECV(NULL, NULL) };
+
+		gort_waitgroup_add(&d->wg, 1);
+		gort_chan_recv(d->a, &v);
+		gort_chan_send(d->b, &v);
+		gort_select_until(cs, 2, gort_deadline(GORT_HOUR));
+		gort_chan_recv(d->a, &v);
+		gort_mutex_lock(&d->m);
+		gort_yield();
+		gort_mutex_unlock(&d->m);
+		gort_chan_send(d->b, &v);
+		gort_waitgroup_wait(&d->wg);
+		gort_chan_send(d->b, &v);
+	}
+	count_up(&d->done);
+}
+
+static void play(struct duo *d, int rounds)
+{
+	d->rounds = rounds;
+	d->done = 0;
+	spawn(one_side, d);
+	spawn(other_side, d);
+	await_count(&d->done, 2);
+}
+
+static int allocates_nothing_main(void *arg)
+{
+	struct duo d = { .a = gort_chan_new(sizeof(int), 0), .b = gort_chan_new(sizeof(int), 0) };
+	long before, after = 0;
+
+	/* the timer heaps get their first memory in the first rounds */
+	for (int i = 0; i < 50; i++)
+		play(&d, 20);
+	/* a heap may grow once more where many deadlines lie dead: the second or third time nothing may be left to grow */
+	for (int i = 0; i < 5; i++) {
+		before = interpose_calls(INTERPOSE_MALLOC);
+		play(&d, 500);
+		after = interpose_calls(INTERPOSE_MALLOC) - before;
+		fprintf(stderr, "# %ld allocations\n", after);
+		if (after == 0)
+			return 0;
+	}
+	return 1;
+}
+
+static int allocates_nothing(void)
+{
+	return gort_run(allocates_nothing_main, NULL);
+}
+
+static const struct test_child children[] = {
+	{ "idle", idle }, { "allocates_nothing", allocates_nothing }, { NULL, NULL },
+};
+
+START_TEST(an_idle_program_makes_no_system_calls)
+{
+	test_child_says("idle", NULL, 0, "");
+}
+END_TEST
+
+START_TEST(blocking_operations_allocate_nothing)
+{
+	test_child_says("allocates_nothing", NULL, 0, "");
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	struct test_suite s;
+
+	test_begin(&s, argc, argv, "quiet", children);
+	test_add(&s, an_idle_program_makes_no_system_calls);
+	test_add(&s, blocking_operations_allocate_nothing);
+	return test_end(&s);
+}

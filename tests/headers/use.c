@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* What a user writes with the macros and structures of the headers, in C11 and in C++17; headers.py compiles it. */
+#include <gort/core.h>
+#ifdef HAVE_GORT_CHAN_H
+#  include <gort/chan.h>
+#endif
+#ifdef HAVE_GORT_SYNC_H
+#  include <gort/sync.h>
+#endif
+
+#ifdef __cplusplus
+#  define ZERO {}
+#else
+#  define ZERO { 0 }
+#endif
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static int spawns(void)
+{
+	gort_attr attr = GORT_ATTR_INIT;
+
+	attr.name = "a name";
+	attr.stack_max = GORT_STACK_MAX;
+	return gort_go_attr(&attr, nothing, NULL);
+}
+
+static int durations(void)
+{
+	gort_duration d = GORT_NANOSECOND + GORT_MICROSECOND + GORT_MILLISECOND + GORT_SECOND + GORT_MINUTE + GORT_HOUR;
+
+	gort_sleep(d);
+	return gort_deadline(d) == GORT_FOREVER;
+}
+
+static const char *errors(void)
+{
+	return gort_strerror(GORT_ENOHOST + GORT_EHOSTAGAIN + GORT_ESERVICE);
+}
+
+#ifdef HAVE_GORT_CHAN_H
+static int selects(gort_chan *c)
+{
+	const int out = 1;
+	int in = 0;
+	gort_case cases[] = { GORT_CASE_RECV(c, &in), GORT_CASE_SEND(c, &out), GORT_CASE_RECV(NULL, NULL) };
+
+	return gort_select(cases, 3) + cases[0].result + in;
+}
+#endif
+
+#ifdef HAVE_GORT_SYNC_H
+static void embeds(void)
+{
+	static gort_mutex m = GORT_MUTEX_INIT;
+	static gort_waitgroup wg = GORT_WAITGROUP_INIT;
+	static gort_once once = GORT_ONCE_INIT;
+	static struct {
+		gort_mutex m;
+		gort_waitgroup wg;
+		gort_once once;
+	} zeroed;
+	gort_mutex zm = ZERO;
+	gort_waitgroup zwg = ZERO;
+	gort_once zonce = ZERO;
+
+	gort_mutex_lock(&m);
+	gort_waitgroup_wait(&wg);
+	gort_once_do(&once, nothing, NULL);
+	gort_mutex_lock(&zeroed.m);
+	gort_waitgroup_wait(&zeroed.wg);
+	gort_once_do(&zeroed.once, nothing, NULL);
+	gort_mutex_lock(&zm);
+	gort_waitgroup_wait(&zwg);
+	gort_once_do(&zonce, nothing, NULL);
+}
+#endif
+
+GORT_MAIN(argc, argv)
+{
+	(void)argv;
+#ifdef HAVE_GORT_CHAN_H
+	selects(NULL);
+#endif
+#ifdef HAVE_GORT_SYNC_H
+	embeds();
+#endif
+	return argc + spawns() + durations() + (errors() != NULL);
+}
