@@ -440,3 +440,29 @@ long test_threads(void)
 	closedir(d);
 	return n;
 }
+
+bool test_others_sleep(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	int awake = 0;
+
+	if (d == NULL)
+		abort();
+	while ((e = readdir(d)) != NULL) {
+		char path[300], line[512] = "";
+		const char *state;
+		FILE *f;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/stat", e->d_name);
+		f = e->d_name[0] != '.' ? fopen(path, "re") : NULL;
+		if (f == NULL)
+			continue;
+		/* the name, in parentheses, may hold anything; the state follows */
+		if (fgets(line, sizeof line, f) != NULL && (state = strrchr(line, ')')) != NULL)
+			awake += state[2] != 'S';
+		fclose(f);
+	}
+	closedir(d);
+	return awake <= 1;      /* the caller itself */
+}

@@ -153,5 +153,7 @@ int test_count_lines(const char *text, const char *with);
 /* --- the process --- */
 long test_rss(void);            /* bytes */
 long test_threads(void);        /* entries of the task folder */
+/* Do all other threads of this process sleep in the kernel just now? */
+bool test_others_sleep(void);
 
 #endif

@@ -2,6 +2,7 @@
 /* Forking: in the child every call is fatal but gort_run; exec, posix_spawn and system are fine. */
 #include "test.h"
 
+#include <sched.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -47,13 +48,23 @@ static void do_maxprocs(void) { gort_set_maxprocs(2); }
 
 static void (*forbidden)(void);
 
+/*
+ * A fork as a program makes it. Under the sanitizers only when all other threads sleep: one that is just starting, say, may
+ * hold a lock of the sanitizer's allocator, which then nobody lets go of in the child.
+ */
+static pid_t fork_now(void)
+{
+	fflush(NULL);
+	while (test_sanitized() && !test_others_sleep())
+		sched_yield();
+	return fork();
+}
+
 /* The forked child inherits stderr; its status is the result. */
 static int fork_and(void)
 {
-	pid_t pid;
+	pid_t pid = fork_now();
 
-	fflush(NULL);
-	pid = fork();
 	if (pid == 0) {
 		alarm(60);
 		if (forbidden != NULL) {
@@ -111,10 +122,8 @@ static int grandchildren(void)
 	if (gort_run(works, NULL) != 33)
 		return 80;
 	for (int depth = 0; depth < 4; depth++) {
-		pid_t pid;
+		pid_t pid = fork_now();
 
-		fflush(NULL);
-		pid = fork();
 		if (pid != 0)
 			return status_of(pid);
 		alarm(60);
