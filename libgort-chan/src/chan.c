@@ -55,7 +55,7 @@ static GORT_NORETURN void panic_closed(void)
 	gort__panic("send on closed channel");
 }
 
-/* Waits in q, which is locked along with c, until a peer, close or the deadline. 0, -EPIPE or -ETIMEDOUT. */
+/* Waits in q, which is locked along with c, until a peer, close or the deadline. 0, -EPIPE or -ETIMEDOUT. Leaves. */
 static inline int wait_in(gort__m *mp, gort_chan *c, struct waitq *q, void *elem, const char *why, gort_time deadline)
 {
 	gort_g *gp = gort__g_of(mp);
@@ -85,40 +85,44 @@ static inline int wait_in(gort__m *mp, gort_chan *c, struct waitq *q, void *elem
 }
 
 /*
- * A goroutine about to wait under the channel's lock enters without rescheduling: NULL if that left it without a P, and
- * then the lock has been let go; the caller gets a P first and begins again.
+ * The general forms: entered first, since most of what comes here has to wait or to wake, and since what the entry loads is
+ * had sooner before the lock's atomic operation than behind it.
  */
-static inline gort__m *enter_locked(gort_chan *c)
+static inline int send(gort_chan *c, const void *elem, gort_time deadline)
 {
-	gort__m *mp = gort__enter_nosched();
-
-	if (gort__likely(mp->p != NULL) || mp->bound != NULL)
-		return mp;
-	gort__leave(mp);
-	gort__lock_unlock(&c->lock);
-	gort__leave(gort__enter());
-	return NULL;
-}
-
-static __attribute__((noinline)) int send_wait(gort_chan *c, const void *elem, gort_time deadline)
-{
-	gort__m *mp = enter_locked(c);
-
-	if (gort__unlikely(mp == NULL))
-		return -EAGAIN;
-	return wait_in(mp, c, &c->sendq, (void *)(uintptr_t)elem, "chan send", deadline);
-}
-
-static __attribute__((noinline)) int recv_wait(gort_chan *c, void *elem, gort_time deadline)
-{
-	gort__m *mp = enter_locked(c);
+	gort__m *mp = gort__enter();
+	struct waiter *wake;
 	int r;
 
-	if (gort__unlikely(mp == NULL))
-		return -EAGAIN;
-	r = wait_in(mp, c, &c->recvq, elem, "chan receive", deadline);
-	if (gort__unlikely(r == -EPIPE) && elem != NULL)
-		memset(elem, 0, c->elem_size);
+	gort__lock_lock(&c->lock);
+	r = send_locked(c, elem, &wake);
+	if (r == -EAGAIN)
+		return wait_in(mp, c, &c->sendq, (void *)(uintptr_t)elem, "chan send", deadline);
+	gort__lock_unlock(&c->lock);
+	if (wake != NULL)
+		wake_peer(mp, wake);
+	gort__leave(mp);
+	return r;
+}
+
+static inline int recv(gort_chan *c, void *elem, gort_time deadline)
+{
+	gort__m *mp = gort__enter();
+	struct waiter *wake;
+	int r;
+
+	gort__lock_lock(&c->lock);
+	r = recv_locked(c, elem, &wake);
+	if (r == -EAGAIN) {
+		r = wait_in(mp, c, &c->recvq, elem, "chan receive", deadline);
+		if (gort__unlikely(r == -EPIPE) && elem != NULL)
+			memset(elem, 0, c->elem_size);
+		return r;
+	}
+	gort__lock_unlock(&c->lock);
+	if (wake != NULL)
+		wake_peer(mp, wake);
+	gort__leave(mp);
 	return r;
 }
 
@@ -128,47 +132,6 @@ static __attribute__((noinline)) void wake_outside(struct waiter *w)
 
 	wake_peer(mp, w);
 	gort__leave(mp);
-}
-
-/* Only what has to wait or to wake enters the scheduler. */
-static inline int send(gort_chan *c, const void *elem, gort_time deadline)
-{
-	struct waiter *wake;
-	int r;
-
-	do {
-		gort__lock_lock(&c->lock);
-		r = send_locked(c, elem, &wake);
-		if (r == -EAGAIN) {
-			r = send_wait(c, elem, deadline);
-			continue;
-		}
-		gort__lock_unlock(&c->lock);
-		if (wake != NULL)
-			wake_outside(wake);
-		break;
-	} while (gort__unlikely(r == -EAGAIN));
-	return r;
-}
-
-static inline int recv(gort_chan *c, void *elem, gort_time deadline)
-{
-	struct waiter *wake;
-	int r;
-
-	do {
-		gort__lock_lock(&c->lock);
-		r = recv_locked(c, elem, &wake);
-		if (r == -EAGAIN) {
-			r = recv_wait(c, elem, deadline);
-			continue;
-		}
-		gort__lock_unlock(&c->lock);
-		if (wake != NULL)
-			wake_outside(wake);
-		break;
-	} while (gort__unlikely(r == -EAGAIN));
-	return r;
 }
 
 static __attribute__((noinline)) void send_any(gort_chan *c, const void *elem)
@@ -188,12 +151,12 @@ static __attribute__((noinline)) int recv_any(gort_chan *c, void *elem)
 
 /*
  * The buffered channel with room, or with values, and nobody waiting comes first: a word-sized element moved without a
- * call, a saved register or a look at the scheduler. Anything else starts over in the general form; nothing has been done
- * by then.
+ * saved register or a look at the scheduler. Anything else goes to the general form; nothing has been done by then.
  */
 void gort_chan_send(gort_chan *c, const void *elem)
 {
-	if (gort__likely(c != NULL) && c->cap != 0 && c->elem_size == sizeof(uint64_t) && gort__lock_try(&c->lock)) {
+	if (gort__likely(c != NULL) && gort__load_relaxed(&c->count) < c->cap && c->elem_size == sizeof(uint64_t) &&
+	    gort__lock_try(&c->lock)) {
 		size_t i = c->sendx;
 
 		if (gort__likely(c->count < c->cap && c->recvq.first == NULL && !c->closed)) {
@@ -210,7 +173,8 @@ void gort_chan_send(gort_chan *c, const void *elem)
 
 int gort_chan_recv(gort_chan *c, void *elem)
 {
-	if (gort__likely(c != NULL) && c->cap != 0 && c->elem_size == sizeof(uint64_t) && gort__lock_try(&c->lock)) {
+	if (gort__likely(c != NULL) && gort__load_relaxed(&c->count) > 0 && c->elem_size == sizeof(uint64_t) &&
+	    gort__lock_try(&c->lock)) {
 		size_t i = c->recvx;
 
 		if (gort__likely(c->count > 0 && c->sendq.first == NULL && elem != NULL)) {

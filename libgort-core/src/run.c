@@ -221,11 +221,6 @@ int gort__run_main(int (*fn)(int argc, char **argv), int argc, char **argv)
 
 /* --- the rest --- */
 
-void gort_yield(void)
-{
-	gort__leave(gort__yield(gort__enter()));
-}
-
 void gort_sleep(gort_duration d)
 {
 	gort__m *mp;

@@ -7,7 +7,6 @@
 
 #include "heap.h"
 #include "os/os.h"
-#include "runq.h"
 #include "stash.h"
 
 #include <stdint.h>
@@ -19,7 +18,7 @@
 
 struct gort__p {
 	/* run queue */
-	struct gort__runq runq;         /* runq.h; (h) */
+	struct gort__runq runq;         /* gort/runq.h; (h); first, where gort__ready looks for it */
 	struct gort__stash stash;       /* stash.h; (h) */
 	uint32_t tick;                  /* scheduling decisions made; written by (h), read (r) by the monitor */
 	uint32_t chain;                 /* runnext taken in a row; (h) */
@@ -115,6 +114,7 @@ int gort__m_thread_exit_init(void);
 GORT_NORETURN void gort__sched_loop(gort__m *mp);               /* on g0, depth 1, with or without a P */
 GORT_NORETURN void gort__g_main(void);          /* called by a goroutine's first frame */
 void gort__enqueue(gort__m *mp, gort_g *gp, bool next);         /* entered */
+gort__m *gort__yield(gort__m *mp);              /* entered: the caller goes to the back of the queue */
 void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n);      /* and wakes somebody for it */
 void gort__wake_someone(void);                  /* if a P is idle and nobody is looking already */
 #define GORT__CALM_RATE (2 * GORT_MICROSECOND)  /* mean time between decisions below which a P drains fast */

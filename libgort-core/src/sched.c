@@ -144,6 +144,22 @@ static __attribute__((noinline)) gort_g *unstash(gort__p *pp)
 	return gort__runq_pop(&pp->runq);
 }
 
+/* To the back of the ring. */
+static inline void to_ring(gort__p *pp, gort_g *gp)
+{
+	if (gort__unlikely(!gort__runq_push(&pp->runq, gp)))
+		overflow(pp, gp);
+	gort__fence_compiler();                 /* near half; the far one is in go_idle */
+	if (gort__unlikely((gort__load_relaxed(&gort__sched.npidle) | gort__load_relaxed(&gort__sched.hungry)) != 0))
+		surplus(pp);
+}
+
+/* Somebody else is runnext now: the one that was goes to the ring. */
+void gort__kick_out(gort__m *mp, gort_g *old)
+{
+	to_ring(mp->p, old);
+}
+
 void gort__enqueue(gort__m *mp, gort_g *gp, bool next)
 {
 	gort__p *pp = mp->p;
@@ -160,11 +176,7 @@ void gort__enqueue(gort__m *mp, gort_g *gp, bool next)
 			return;
 		gp = old;
 	}
-	if (gort__unlikely(!gort__runq_push(&pp->runq, gp)))
-		overflow(pp, gp);
-	gort__fence_compiler();                 /* near half; the far one is in go_idle */
-	if (gort__unlikely((gort__load_relaxed(&gort__sched.npidle) | gort__load_relaxed(&gort__sched.hungry)) != 0))
-		surplus(pp);
+	to_ring(pp, gp);
 }
 
 /* Into the ring; to be followed by a look at who is idle. */
@@ -346,11 +358,12 @@ static inline void set_running(gort__m *mp, gort_g *gp)
 	mp->curg = gp;
 }
 
-/* The caller has seen to it that somebody will ready gp, or has queued it. Returns when somebody runs it again. */
-static inline gort__m *switch_away(gort__m *mp, gort_g *gp)
+/*
+ * From gp, which somebody will ready or has queued, to next (NULL: to g0, which finds one). Returns when somebody runs gp
+ * again.
+ */
+static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 {
-	gort_g *next = next_local(mp->p);
-	uint32_t depth;
 	void *save = NULL;
 	int err;
 
@@ -358,7 +371,9 @@ static inline gort__m *switch_away(gort__m *mp, gort_g *gp)
 		gort__store_relaxed(&gp->status, GORT__G_RUNNING);
 		return mp;
 	}
-	depth = gort__load_relaxed(&mp->hold.depth);
+	/* every switch is made at depth 1, so the M that the goroutine comes back on has that depth already */
+	if (gort__unlikely(gort__load_relaxed(&mp->hold.depth) != 1))
+		gort__fatal("a goroutine blocks inside a park's commit");
 	err = *mp->errno_at;
 	if (gort__likely(next != NULL)) {
 		if (gort__unlikely(next->flags & GORT__G_FRESH))
@@ -377,7 +392,6 @@ g0:
 	}
 	SAN_ARRIVE(save);
 	mp = gort__m_self();
-	gort__store_relaxed(&mp->hold.depth, depth);
 	*mp->errno_at = err;
 	return mp;
 }
@@ -386,7 +400,6 @@ g0:
 static gort__m *wait_for_p(gort__m *mp)
 {
 	gort_g *gp = mp->curg;
-	uint32_t depth = gort__load_relaxed(&mp->hold.depth);
 	int err = *mp->errno_at;
 	void *save = NULL;
 
@@ -397,7 +410,6 @@ static gort__m *wait_for_p(gort__m *mp)
 	gort__ctx_switch(&gp->ctx, &mp->g0);
 	SAN_ARRIVE(save);
 	mp = gort__m_self();
-	gort__store_relaxed(&mp->hold.depth, depth);
 	*mp->errno_at = err;
 	return mp;
 }
@@ -424,7 +436,7 @@ gort__m *gort__park(gort__m *mp)
 		}
 		check_overflow(gp);
 	}
-	return switch_away(mp, gp);
+	return switch_to(mp, gp, next_local(mp->p));
 }
 
 static int bound_park_until(gort_g *gp, uint64_t ticket, gort_time deadline)
@@ -472,7 +484,7 @@ int gort__park_until(gort__m **mpp, uint64_t ticket, gort_time deadline)
 	return 0;
 }
 
-void gort__ready(gort__m *mp, gort_g *gp)
+void gort__ready_slow(gort__m *mp, gort_g *gp)
 {
 	if (gort__unlikely(gp->flags & GORT__G_BOUND)) {
 		gort__store_release(&gp->note, 1);      /* pairs with the acquire in gort__park */
@@ -515,7 +527,7 @@ void gort__ready_all(gort__m *mp, gort_g *list)
 		gort__enqueue_global(head, tail, n);
 }
 
-gort__m *gort__yield(gort__m *mp)
+static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
 {
 	gort_g *gp = mp->curg;
 	gort__p *pp = mp->p;
@@ -540,7 +552,32 @@ gort__m *gort__yield(gort__m *mp)
 	} else if (gort__unlikely(!gort__runq_push(&pp->runq, gp))) {
 		overflow(pp, gp);
 	}
-	return switch_away(mp, gp);
+	return switch_to(mp, gp, next_local(pp));
+}
+
+/* The common case: one out of the ring, one into it, and nothing else to be seen to. */
+gort__m *gort__yield(gort__m *mp)
+{
+	gort_g *gp = mp->curg, *next;
+	gort__p *pp = mp->p;
+	uint32_t tick;
+
+	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED)))
+		return yield_any(mp);
+	tick = pp->tick + 1;
+	if (gort__unlikely((tick & 15) == 0 || pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 ||
+			   gort__stash_len(&pp->stash) > 0 || gort__load_relaxed(&gort__sched.queued) > 0))
+		return yield_any(mp);
+	gort__store_relaxed(&pp->tick, tick);
+	pp->chain = 0;
+	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+	next = gort__runq_rotate(&pp->runq, gp);
+	return switch_to(mp, gp, next);
+}
+
+void gort_yield(void)
+{
+	gort__leave(gort__yield(gort__enter()));
 }
 
 /* --- entering without the P --- */
@@ -1017,7 +1054,6 @@ GORT_NORETURN void gort__sched_loop(gort__m *mp)
 		SAN_LEAVE(mp, gp, &save);
 		gort__ctx_switch(&mp->g0, &gp->ctx);
 		SAN_ARRIVE(save);
-		gort__store_relaxed(&mp->hold.depth, 1);
 		if (mp->dead != NULL) {
 			gort_g *dead = mp->dead;
 
@@ -1111,7 +1147,6 @@ GORT__NO_TSAN GORT_NORETURN void gort__g_main(void)
 
 	SAN_ARRIVE(NULL);
 	for (;;) {
-		gort__store_relaxed(&mp->hold.depth, 1);
 		call(mp->curg, mp);
 		mp = gort__enter();
 		end(mp, mp->curg);

@@ -13,6 +13,7 @@
 #include <gort/core.h>
 #include <gort/hold.h>
 #include <gort/lock.h>
+#include <gort/runq.h>
 
 #include "ctx.h"
 #include <gort/sanitize.h>
@@ -196,14 +197,28 @@ GORT_API gort__m *gort__park(gort__m *mp);
  */
 GORT_API int gort__park_until(gort__m **mpp, uint64_t ticket, gort_time deadline);
 
+GORT_API void gort__ready_slow(gort__m *mp, gort_g *gp);
+GORT_API void gort__kick_out(gort__m *mp, gort_g *old);
+
 /* Makes gp runnable; exactly once for each park. The caller has entered, in either way. Never reschedules. */
-GORT_API void gort__ready(gort__m *mp, gort_g *gp);
+static inline void gort__ready(gort__m *mp, gort_g *gp)
+{
+	struct gort__runq *q = (struct gort__runq *)mp->p;      /* a P begins with it */
+	gort_g *old;
+
+	if (gort__unlikely(q == NULL) || gort__unlikely(gp->flags & GORT__G_BOUND)) {
+		gort__ready_slow(mp, gp);
+		return;
+	}
+	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+	old = q->runnext;
+	gort__store_relaxed(&q->runnext, gp);
+	if (gort__unlikely(old != NULL))
+		gort__kick_out(mp, old);
+}
 
 /* The same for many at once: a list through g->link, each claimed or with no other waker. */
 GORT_API void gort__ready_all(gort__m *mp, gort_g *list);
-
-/* The newest thing this goroutine can hand its time to runs next; the caller goes to the back of the queue. */
-GORT_API gort__m *gort__yield(gort__m *mp);
 
 /* fn runs in each forked child, before anything else there. */
 GORT_API void gort__os_at_fork_child(void (*fn)(void));

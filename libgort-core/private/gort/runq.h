@@ -57,6 +57,18 @@ static inline struct gort_g *gort__runq_pop(struct gort__runq *q)
 	return gort__plain_read(&q->ring[head % GORT__RUNQ_SIZE]);
 }
 
+/* The oldest out, gp in. Not empty. */
+static inline struct gort_g *gort__runq_rotate(struct gort__runq *q, struct gort_g *gp)
+{
+	uint32_t head = gort__load_relaxed(&q->head), tail = gort__load_relaxed(&q->tail);
+	struct gort_g *first = gort__plain_read(&q->ring[head % GORT__RUNQ_SIZE]);
+
+	gort__plain_write(&q->ring[tail % GORT__RUNQ_SIZE], gp);
+	gort__store_relaxed(&q->head, head + 1);
+	gort__store_relaxed(&q->tail, tail + 1);
+	return first;
+}
+
 /* Moves the older half, rounded up, from one queue to the other, which has room. Both are the caller's. */
 static inline uint32_t gort__runq_move_half(struct gort__runq *from, struct gort__runq *to)
 {
