@@ -54,7 +54,7 @@ struct gort__sched {
 	uint32_t nspinning;             /* Ms looking for work; atomic */
 	uint32_t hungry;                /* a spinning M saw work it cannot reach: donate; atomic */
 	uint32_t queued;                /* length of the global queue; written under lock, read (r) */
-	uint32_t calm;                  /* queues are short and drain fast: no wakeups for them; atomic. See sched.c */
+	uint32_t calm;                  /* queues are short and drain fast: no wakeups for them; atomic. See idle.c */
 	uint32_t orphaned;              /* retired Ps that still have timers; written under lock, read (r) */
 	/* cold or under lock */
 	gort__lock lock __attribute__((aligned(64)));
@@ -74,6 +74,15 @@ struct gort__sched {
 };
 
 extern struct gort__sched gort__sched;
+
+#define GORT__HUNGRY 1u
+#define GORT__HUNGRY_FENCED 2u          /* always set where there is no heavy fence: sends enqueue to its slow path */
+
+/* What waits in a P for a thief or a donation. */
+static inline uint32_t gort__surplus_len(gort__p *pp)
+{
+	return gort__runq_len(&pp->runq) + gort__stash_len(&pp->stash);
+}
 
 /* lock ranks, lowest first: a thread takes locks in this order only */
 /* channel and sync locks < sched.lock < pool locks of stack.c and g.c */
@@ -116,6 +125,13 @@ GORT_NORETURN void gort__g_main(void);          /* called by a goroutine's first
 void gort__enqueue(gort__m *mp, gort_g *gp, bool next);         /* entered */
 gort__m *gort__yield(gort__m *mp);              /* entered: the caller goes to the back of the queue */
 void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n);      /* and wakes somebody for it */
+gort_g *gort__next_local(gort__p *pp);          /* of this P's own; NULL: none */
+gort_g *gort__take_global(gort__p *pp, bool one);       /* a fair share of the global queue, the rest to the ring */
+bool gort__run_timers(gort__p *pp);             /* true: it made some goroutines runnable */
+gort__m *gort__wait_for_p(gort__m *mp);         /* the M has no P and its goroutine needs one */
+
+/* idle.c */
+gort_g *gort__find_runnable(gort__m *mp);       /* on g0: the next goroutine, however long it takes */
 void gort__wake_someone(void);                  /* if a P is idle and nobody is looking already */
 #define GORT__CALM_RATE (2 * GORT_MICROSECOND)  /* mean time between decisions below which a P drains fast */
 void gort__hand_off(gort__p *pp);               /* a P that was taken: to another M if there is work, or to the idle list */

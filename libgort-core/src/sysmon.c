@@ -5,7 +5,7 @@
  * timers that nobody watches; and gives deep stacks back to the system.
  *
  * It looks every 10 ms while all is well, sooner while a P has been found not to move or while the scheduler relies on it
- * (calm, see sched.c), and sleeps without a deadline when the scheduler is idle.
+ * (calm, see idle.c), and sleeps without a deadline when the scheduler is idle.
  */
 #include "runtime.h"
 

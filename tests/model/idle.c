@@ -4,7 +4,7 @@
  * Ms publish that they are idle, run the heavy fence and look for work once more. No execution may end with work
  * waiting, a P idle and everybody asleep.
  *
- * The functions have the names that they have in sched.c and make the same steps in the same order; what is not part
+ * The functions have the names that they have in idle.c and make the same steps in the same order; what is not part
  * of the exchange (timers, calm, which P and which goroutine) is left out. Change them together.
  */
 #include "model.h"
@@ -33,7 +33,7 @@ static struct {
  */
 static uint32_t script[MODEL_THREADS];
 
-/* faults, and what sched.c might do instead */
+/* faults, and what idle.c might do instead */
 static bool hungry_wakes, stop_fences, no_second_look, publish_late;
 
 static void names(void)
@@ -421,7 +421,7 @@ static const model_test tests[] = {
 	{ "fault: idleness is published after the fence", setup, TWO(makes_one, goes_idle), finish, with_late_publication,
 	  "lost wakeup" },
 
-	/* as sched.c stands: left to the monitor, or lost; and what would help */
+	/* as idle.c stands: left to the monitor, or lost; and what would help */
 	{ "open: what is donated to the hungry wakes nobody", setup_hungry, TWO(makes_one, goes_idle), finish, NULL,
 	  "lost wakeup" },
 	{ "remedy: a donation always looks for the idle", setup_hungry, TWO(makes_one, goes_idle), finish, with_waking },

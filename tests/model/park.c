@@ -4,7 +4,7 @@
  * continues it waits for ctx.running first, and on g0. The stack and the saved context are plain memory: two threads on
  * one stack are a data race, and two threads that wait for each other's stack a deadlock.
  *
- * Transcribed from sched.c (switch_away, sched_loop) and the context switch, around gmp.h's own park_prepare.
+ * Transcribed from sched.c (switch_to, sched_loop) and the context switch, around gmp.h's own park_prepare.
  */
 #include "model.h"
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Entering the library when the way is not clear: without a P, with one that somebody asks for, or on a new thread. */
+#include "runtime.h"
+
+static void await_borrower(gort__m *mp)
+{
+	uint32_t w;
+
+	for (int i = 0; i < 100; i++) {
+		gort__cpu_relax();
+		if ((gort__load_relaxed(&mp->hold.state) & GORT__HOLD_STATE) != GORT__HOLD_BORROWED)
+			return;
+	}
+	while (gort__hold_await(&mp->hold, &w))
+		gort__os_futex_wait(&mp->hold.state, w, GORT_FOREVER);
+}
+
+gort__m *gort__enter_slow(gort__m *mp)
+{
+	gort__p *pp;
+
+	if (mp == NULL) {
+		if (gort__m_bind() != 0)
+			gort__fatal("out of memory or threads: the scheduler cannot take this thread in");
+		mp = gort__m_self();
+		gort__hold_enter(&mp->hold);
+		return mp;
+	}
+	/* inside another call (a park's commit): it may be published already, and must not be queued a second time */
+	if (gort__load_relaxed(&mp->hold.depth) > 1)
+		return gort__enter_nosched_slow(mp);
+	for (;;) {
+		switch (gort__hold_settle(&mp->hold)) {
+		case GORT__SETTLED_OWNED:
+			return mp;
+		case GORT__SETTLED_YIELD:
+			/* to the very back: somebody has waited for a whole slice */
+			return gort__yield(mp);
+		case GORT__SETTLED_BORROWED:
+			await_borrower(mp);
+			continue;
+		case GORT__SETTLED_NONE:
+		case GORT__SETTLED_GONE:
+			break;
+		}
+		mp->p = NULL;
+		if (mp->bound != NULL && mp->curg == mp->bound)
+			return mp;
+		gort__lock_lock(&gort__sched.lock);
+		pp = gort__p_from_idle(0);
+		gort__lock_unlock(&gort__sched.lock);
+		if (pp == NULL)
+			return gort__wait_for_p(mp);
+		gort__p_acquire(mp, pp);
+		return mp;
+	}
+}
+
+gort__m *gort__enter_nosched_slow(gort__m *mp)
+{
+	if (mp == NULL)
+		return gort__enter_slow(mp);
+	for (;;) {
+		switch (gort__hold_settle(&mp->hold)) {
+		case GORT__SETTLED_BORROWED:
+			await_borrower(mp);
+			continue;
+		case GORT__SETTLED_NONE:
+		case GORT__SETTLED_GONE:
+			mp->p = NULL;
+			return mp;
+		case GORT__SETTLED_YIELD:
+			/* not here; at the next call that may */
+			gort__hold_want_yield(&mp->hold);
+			return mp;
+		case GORT__SETTLED_OWNED:
+			return mp;
+		}
+	}
+}

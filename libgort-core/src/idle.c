@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Idleness: threads that look for work, sleep, and are woken.
+ *
+ * Wakeups. An M that goes idle publishes its idleness (npidle), runs the heavy fence, and looks for work once more. A
+ * holder that enqueues looks at npidle afterwards, with only a compiler fence between: by the heavy fence either the
+ * idle one finds the work or the holder sees the idleness. At most one M is on its way or looking at a time
+ * (nspinning); one that finds work wakes the next if there is more. A lone runnext wakes nobody: its waker is about to
+ * park, or the monitor sees to it.
+ *
+ * Calm. Goroutines that hand work to each other in fractions of a microsecond are done sooner where they are: moving one
+ * costs cache misses on both sides, and waking a thread for it several microseconds. So a spinning M watches for about a
+ * microsecond how fast a P drains its queue, and leaves alone what will be gone before it could have been moved. When it
+ * goes idle over that it sets calm, and enqueueing wakes nobody for short queues, until the monitor, which then looks
+ * four times a millisecond, finds a P that lets work wait.
+ */
+#include "runtime.h"
+
+/* Takes an idle M off its list, one that does not watch the timers if there is a choice. Under sched.lock. */
+static gort__m *idle_m_pop(void)
+{
+	gort__m **at = &gort__sched.idle_m;
+	gort__m *mp = *at;
+
+	if (mp != NULL && mp == gort__sched.timer_m && mp->link != NULL) {
+		at = &mp->link;
+		mp = *at;
+	}
+	if (mp == NULL)
+		return NULL;
+	*at = mp->link;
+	mp->idle = false;
+	return mp;
+}
+
+/* Under sched.lock. True: the M's deadline was the one that the others relied on. */
+static bool drop_timer_role(gort__m *mp)
+{
+	if (gort__sched.timer_m != mp)
+		return false;
+	gort__sched.timer_m = NULL;
+	gort__store_relaxed(&gort__sched.timer_when, INT64_MAX);
+	return true;
+}
+
+/* Under sched.lock. */
+static void idle_m_remove(gort__m *mp)
+{
+	gort__m **at = &gort__sched.idle_m;
+
+	while (*at != mp)
+		at = &(*at)->link;
+	*at = mp->link;
+	mp->idle = false;
+}
+
+/* pp is the caller's; an M is to run it. */
+static void start_m(gort__p *pp, bool spinning)
+{
+	gort__m *mp;
+	bool bare = false;
+
+	gort__lock_lock(&gort__sched.lock);
+	mp = idle_m_pop();
+	if (mp != NULL)
+		bare = drop_timer_role(mp);
+	gort__lock_unlock(&gort__sched.lock);
+	if (mp != NULL) {
+		gort__m_hand(mp, pp, spinning);
+	} else if (!gort__m_start(pp, spinning)) {
+		/* no thread to be had: the running ones do the work */
+		gort__lock_lock(&gort__sched.lock);
+		gort__p_to_idle(pp);
+		gort__lock_unlock(&gort__sched.lock);
+		if (spinning)
+			gort__add_seq_cst(&gort__sched.nspinning, -1u);
+		return;
+	}
+	if (bare)
+		gort__sysmon_timers();
+	gort__sysmon_busy();
+}
+
+void gort__wake_someone(void)
+{
+	uint32_t none = 0;
+	gort__p *pp;
+
+	if (gort__load_relaxed(&gort__sched.npidle) == 0 || gort__load_relaxed(&gort__sched.nspinning) != 0 ||
+	    !gort__cas_seq_cst(&gort__sched.nspinning, &none, 1))
+		return;
+	gort__lock_lock(&gort__sched.lock);
+	pp = gort__p_from_idle(0);
+	gort__lock_unlock(&gort__sched.lock);
+	if (pp == NULL)
+		gort__add_seq_cst(&gort__sched.nspinning, -1u);
+	else
+		start_m(pp, true);
+}
+
+static bool p_has_work(gort__p *pp)
+{
+	return gort__runq_len(&pp->runq) > 0 || gort__stash_len(&pp->stash) > 0 ||
+	       gort__load_relaxed(&pp->runq.runnext) != NULL;
+}
+
+void gort__hand_off(gort__p *pp)
+{
+	if (gort__load_relaxed(&pp->retiring)) {
+		gort__p_retire(pp);
+		return;
+	}
+	if (p_has_work(pp) || pp->timers.n > 0 || gort__load_relaxed(&gort__sched.queued) > 0 ||
+	    gort__load_relaxed(&gort__sched.orphaned) > 0) {
+		start_m(pp, false);
+		return;
+	}
+	gort__lock_lock(&gort__sched.lock);
+	gort__p_to_idle(pp);
+	gort__lock_unlock(&gort__sched.lock);
+	/* as after any idling: work that came meanwhile found no idle P */
+	gort__fence_seq_cst();
+	if (gort__load_relaxed(&gort__sched.queued) > 0)
+		gort__wake_someone();
+}
+
+/*
+ * Watches pp for about a microsecond: will what waits there be gone before somebody else could have taken it over? Or is
+ * its thread off the processor in the middle of the library, so that nobody can have it?
+ */
+static bool leave_alone(gort__p *pp)
+{
+	uint32_t before = gort__load_relaxed(&pp->tick);
+	gort_time t = gort__os_now();
+	gort__m *mp;
+	uint32_t ticks;
+
+	for (int i = 0; i < 16; i++)
+		gort__cpu_relax();
+	ticks = gort__load_relaxed(&pp->tick) - before;
+	if (ticks > 0)
+		return (gort__os_now() - t) / ticks < GORT__CALM_RATE && gort__surplus_len(pp) < GORT__RUNQ_SIZE / 4;
+	mp = gort__load_acquire(&pp->m);
+	return mp != NULL && gort__load_relaxed(&mp->hold.depth) != 0;
+}
+
+/* Is there anything for a P that went idle? Looked at after publishing the idleness. */
+static bool work_waits(void)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+	bool calm = false;
+
+	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0)
+		return true;
+	for (uint32_t i = 0; i < n; i++) {
+		if (gort__surplus_len(gort__sched.ps[i]) == 0)
+			continue;
+		if (!leave_alone(gort__sched.ps[i]))
+			return true;
+		calm = true;
+	}
+	if (calm && !gort__load_relaxed(&gort__sched.calm)) {
+		gort__store_relaxed(&gort__sched.calm, 1);
+		gort__sysmon_look();
+	}
+	return false;
+}
+
+static gort_time earliest_timer(void)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+	gort_time t = INT64_MAX;
+
+	for (uint32_t i = 0; i < n; i++) {
+		gort_time next = gort__load_relaxed(&gort__sched.ps[i]->timer_next);
+
+		if (next < t)
+			t = next;
+	}
+	return t;
+}
+
+/* Waits, idle, until handed a P or a timer is due; the M has a P afterwards. */
+static void sleep_idle(gort__m *mp, gort_time deadline)
+{
+	for (;;) {
+		gort__p *pp = NULL;
+
+		if (gort__load_acquire(&mp->note) != 0) {               /* pairs with the release in gort__m_hand */
+			gort__store_relaxed(&mp->note, 0);
+			gort__p_acquire(mp, mp->next_p);
+			return;
+		}
+		gort__os_futex_wait(&mp->note, 0, deadline);
+		if (deadline == GORT_FOREVER || gort__load_acquire(&mp->note) != 0 || gort__os_now() < deadline)
+			continue;
+		gort__lock_lock(&gort__sched.lock);
+		if (mp->idle) {
+			drop_timer_role(mp);
+			pp = gort__p_from_idle(gort__os_now());
+			if (pp != NULL)
+				idle_m_remove(mp);
+		}
+		gort__lock_unlock(&gort__sched.lock);
+		deadline = GORT_FOREVER;                /* every P is held: its holder or the monitor looks at its timers */
+		gort__sysmon_timers();
+		if (pp != NULL) {
+			gort__p_acquire(mp, pp);
+			gort__sysmon_busy();
+			return;
+		}
+	}
+}
+
+static void stop_spinning(gort__m *mp)
+{
+	mp->spinning = false;
+	gort__add_seq_cst(&gort__sched.nspinning, -1u);
+	/* before the look that follows: whoever queued while nspinning was up relied on us (the addition alone is no fence) */
+	gort__fence_seq_cst();
+}
+
+/* Is there more than the goroutine that a spinning M has just found? */
+static bool more_waits(void)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+
+	if (gort__load_relaxed(&gort__sched.queued) > 0)
+		return true;
+	for (uint32_t i = 0; i < n && !gort__load_relaxed(&gort__sched.calm); i++) {
+		if (gort__surplus_len(gort__sched.ps[i]) > 0)
+			return true;
+	}
+	return false;
+}
+
+/* A spinning M has found something to run. */
+static void found_work(gort__m *mp)
+{
+	stop_spinning(mp);
+	/* whoever made work while we were looking relied on us: look whether there is more of it */
+	if (gort__load_relaxed(&gort__sched.npidle) > 0 && more_waits())
+		gort__wake_someone();
+}
+
+/* The P goes back to the idle ones, and the M sleeps. Afterwards it has a P again. */
+static void go_idle(gort__m *mp)
+{
+	gort_time deadline = GORT_FOREVER;
+	gort__p *pp = NULL;
+	bool spun;
+
+	gort__lock_lock(&gort__sched.lock);
+	if (mp->p != NULL) {
+		if (gort__sched.queued > 0) {
+			gort__lock_unlock(&gort__sched.lock);
+			return;
+		}
+		gort__p_to_idle(gort__p_release(mp));
+	}
+	/* once in the list, spinning is for its waker to set */
+	spun = mp->spinning;
+	mp->spinning = false;
+	mp->idle = true;
+	mp->link = gort__sched.idle_m;
+	gort__sched.idle_m = mp;
+	gort__lock_unlock(&gort__sched.lock);
+	if (spun)
+		gort__add_seq_cst(&gort__sched.nspinning, -1u);
+
+	gort__fence_heavy();                            /* far half of gort__enqueue's look at npidle */
+	gort__lock_lock(&gort__sched.lock);
+	if (mp->idle) {
+		gort_time next = earliest_timer();
+
+		if (next < gort__sched.timer_when) {
+			gort__sched.timer_m = mp;
+			gort__store_relaxed(&gort__sched.timer_when, next);
+			deadline = next;
+		}
+		if (work_waits()) {
+			pp = gort__p_from_idle(0);
+			if (pp != NULL) {
+				idle_m_remove(mp);
+				drop_timer_role(mp);
+			}
+		}
+	}
+	gort__lock_unlock(&gort__sched.lock);
+	if (pp != NULL) {
+		gort__p_acquire(mp, pp);
+		return;
+	}
+	sleep_idle(mp, deadline);
+}
+
+/* Looks for others' work for a while. True: there is some in the ring or the global queue now. */
+static bool spin(gort__m *mp, gort__p *pp)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+	bool others = gort__load_relaxed(&gort__sched.nprocs) > gort__load_relaxed(&gort__sched.npidle) + 1;
+
+	if (!mp->spinning) {
+		uint32_t busy = gort__load_relaxed(&gort__sched.nprocs) - gort__load_relaxed(&gort__sched.npidle);
+
+		if (2 * gort__load_relaxed(&gort__sched.nspinning) >= busy)
+			return false;
+		mp->spinning = true;
+		gort__add_seq_cst(&gort__sched.nspinning, 1);
+	}
+	if (!others)
+		return gort__load_relaxed(&gort__sched.queued) > 0;
+	for (int round = 0; round < 8; round++) {
+		uint32_t from = gort__random(mp);
+		gort_time now = gort__os_now();
+
+		for (uint32_t i = 0; i < n; i++) {
+			gort__p *victim = gort__sched.ps[(from + i) % n];
+			bool due = gort__load_relaxed(&victim->timer_next) <= now;
+
+			if (victim == pp || gort__load_relaxed(&victim->m) == NULL)
+				continue;
+			if (gort__surplus_len(victim) == 0 && !due &&
+			    (round < 6 || gort__load_relaxed(&victim->runq.runnext) == NULL))
+				continue;
+			if (!due && leave_alone(victim))
+				continue;
+			/* ask first: a holder inside the library answers soon, and that costs it nothing */
+			gort__store_relaxed(&gort__sched.hungry, gort__load_relaxed(&gort__sched.hungry) | GORT__HUNGRY);
+			for (int k = 0; k < 32; k++) {
+				gort__cpu_relax();
+				if (gort__load_relaxed(&gort__sched.queued) > 0)
+					return true;
+			}
+			if (gort__p_steal(pp, victim) > 0)
+				return true;
+		}
+		for (int k = 0; k < 16; k++) {
+			gort__cpu_relax();
+			if (gort__load_relaxed(&gort__sched.queued) > 0)
+				return true;
+		}
+		if (gort__run_timers(pp))
+			return true;
+	}
+	return false;
+}
+
+/* On g0: the next goroutine, however long it takes. */
+static gort_g *find(gort__m *mp)
+{
+	for (;;) {
+		gort__p *pp = mp->p;
+		gort_g *gp;
+
+		if (mp->next_g != NULL) {
+			gp = mp->next_g;
+			mp->next_g = NULL;
+			return gp;
+		}
+		if (pp == NULL) {
+			go_idle(mp);
+			continue;
+		}
+		if (gort__unlikely(gort__load_relaxed(&pp->retiring))) {
+			gort__lock_lock(&gort__sched.lock);
+			if (pp->retiring)
+				gort__p_release(mp);
+			gort__lock_unlock(&gort__sched.lock);
+			if (mp->p == NULL) {
+				if (mp->spinning)
+					stop_spinning(mp);
+				gort__p_retire(pp);
+			}
+			continue;
+		}
+		if (gort__load_relaxed(&gort__sched.orphaned) > 0)
+			gort__p_adopt(pp);
+		gort__run_timers(pp);
+		gp = gort__next_local(pp);
+		if (gp == NULL)
+			gp = gort__take_global(pp, false);
+		if (gp != NULL)
+			return gp;
+		if (!gort__load_relaxed(&pp->retiring) && !spin(mp, pp))
+			go_idle(mp);
+	}
+}
+
+gort_g *gort__find_runnable(gort__m *mp)
+{
+	gort_g *gp = find(mp);
+
+	if (mp->spinning)
+		found_work(mp);
+	return gp;
+}
