@@ -26,24 +26,28 @@ gort__m *gort__enter_slow(gort__m *mp)
 		gort__hold_enter(&mp->hold);
 		return mp;
 	}
+	if (gort__unlikely(gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_ANNOUNCED))
+		gort__fatal("a call of libgort between gort_syscall_enter and gort_syscall_exit");
 	/* inside another call (a park's commit): it may be published already, and must not be queued a second time */
-	if (gort__load_relaxed(&mp->hold.depth) > 1)
+	if ((gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_COUNT) > 1)
 		return gort__enter_nosched_slow(mp);
 	for (;;) {
 		switch (gort__hold_settle(&mp->hold)) {
 		case GORT__SETTLED_OWNED:
 			return mp;
 		case GORT__SETTLED_YIELD:
-			/* to the very back: somebody has waited for a whole slice */
+			/* the monitor sleeps until we are back, or somebody has waited for a whole slice: to the very back */
+			gort__sysmon_busy();
 			return gort__yield(mp);
 		case GORT__SETTLED_BORROWED:
 			await_borrower(mp);
 			continue;
-		case GORT__SETTLED_NONE:
 		case GORT__SETTLED_GONE:
+			gort__p_missed(mp);
+			break;
+		case GORT__SETTLED_NONE:
 			break;
 		}
-		mp->p = NULL;
 		if (mp->bound != NULL && mp->curg == mp->bound)
 			return mp;
 		gort__lock_lock(&gort__sched.lock);
@@ -52,26 +56,29 @@ gort__m *gort__enter_slow(gort__m *mp)
 		if (pp == NULL)
 			return gort__wait_for_p(mp);
 		gort__p_acquire(mp, pp);
+		gort__sysmon_busy();
 		return mp;
 	}
 }
 
 gort__m *gort__enter_nosched_slow(gort__m *mp)
 {
-	if (mp == NULL)
+	if (mp == NULL || (gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_ANNOUNCED))
 		return gort__enter_slow(mp);
 	for (;;) {
 		switch (gort__hold_settle(&mp->hold)) {
 		case GORT__SETTLED_BORROWED:
 			await_borrower(mp);
 			continue;
-		case GORT__SETTLED_NONE:
 		case GORT__SETTLED_GONE:
-			mp->p = NULL;
+			gort__p_missed(mp);
+			return mp;
+		case GORT__SETTLED_NONE:
 			return mp;
 		case GORT__SETTLED_YIELD:
 			/* not here; at the next call that may */
 			gort__hold_want_yield(&mp->hold);
+			gort__sysmon_busy();
 			return mp;
 		case GORT__SETTLED_OWNED:
 			return mp;

@@ -30,6 +30,7 @@ static gort__m *idle_m_pop(void)
 		return NULL;
 	*at = mp->link;
 	mp->idle = false;
+	gort__store_relaxed(&gort__sched.nidle_m, gort__sched.nidle_m - 1);
 	return mp;
 }
 
@@ -52,6 +53,7 @@ static void idle_m_remove(gort__m *mp)
 		at = &(*at)->link;
 	*at = mp->link;
 	mp->idle = false;
+	gort__store_relaxed(&gort__sched.nidle_m, gort__sched.nidle_m - 1);
 }
 
 /* pp is the caller's; an M is to run it. */
@@ -86,8 +88,13 @@ void gort__wake_someone(void)
 	uint32_t none = 0;
 	gort__p *pp;
 
-	if (gort__load_relaxed(&gort__sched.npidle) == 0 || gort__load_relaxed(&gort__sched.nspinning) != 0 ||
-	    !gort__cas_seq_cst(&gort__sched.nspinning, &none, 1))
+	if (gort__load_relaxed(&gort__sched.npidle) == 0) {
+		/* all are held, by threads that block perhaps; our callers have fenced since they queued */
+		if (gort__unlikely(gort__load_relaxed(&gort__sysmon_deep)))
+			gort__sysmon_busy();
+		return;
+	}
+	if (gort__load_relaxed(&gort__sched.nspinning) != 0 || !gort__cas_seq_cst(&gort__sched.nspinning, &none, 1))
 		return;
 	gort__lock_lock(&gort__sched.lock);
 	pp = gort__p_from_idle(0);
@@ -141,7 +148,7 @@ static bool leave_alone(gort__p *pp)
 	if (ticks > 0)
 		return (gort__os_now() - t) / ticks < GORT__CALM_RATE && gort__surplus_len(pp) < GORT__RUNQ_SIZE / 4;
 	mp = gort__load_acquire(&pp->m);
-	return mp != NULL && gort__load_relaxed(&mp->hold.depth) != 0;
+	return mp != NULL && (gort__load_relaxed(&mp->hold.depth) & ~GORT__DEPTH_ANNOUNCED) != 0;
 }
 
 /* Is there anything for a P that went idle? Looked at after publishing the idleness. */
@@ -264,6 +271,7 @@ static void go_idle(gort__m *mp)
 	mp->idle = true;
 	mp->link = gort__sched.idle_m;
 	gort__sched.idle_m = mp;
+	gort__store_relaxed(&gort__sched.nidle_m, gort__sched.nidle_m + 1);
 	gort__lock_unlock(&gort__sched.lock);
 	if (spun)
 		gort__add_seq_cst(&gort__sched.nspinning, -1u);

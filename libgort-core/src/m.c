@@ -43,6 +43,8 @@ static gort__m *m_new(void)
 	state = gort__load_relaxed(&mp->hold.state);
 	gort__store_relaxed(&mp->hold.state, GORT__HOLD_WITH(state, GORT__HOLD_NONE));
 	mp->id = gort__add_relaxed(&pool.ids, 1);
+	mp->locks = mp->pins = 0;
+	mp->dying = false;
 	mp->random = (mp->id * 2654435761u + (uint32_t)gort__os_now()) | 1;
 	return mp;
 }
@@ -66,7 +68,8 @@ static void m_main(void *arg)
 
 	gort__os_thread_begin();
 	gort__os_thread_stack(&mp->g0_lo, &mp->g0_hi);
-	gort__os_fault_thread_begin();
+	mp->fault_stack = gort__os_fault_thread_begin();
+	mp->tid = gort__os_tid();
 	mp->errno_at = errno_at();
 #ifdef GORT__TSAN
 	mp->san = __tsan_get_current_fiber();
@@ -75,11 +78,27 @@ static void m_main(void *arg)
 	gort__store_relaxed(&mp->hold.depth, 1);
 	gort__p_acquire(mp, mp->next_p);
 	gort__sched_loop(mp);
+	/* its locked goroutine has ended */
+	gort__tls = NULL;
+	gort__os_fault_thread_end(mp->fault_stack);
+	gort__add_relaxed(&gort__sched.nms, -1u);
+	m_free(mp);
+}
+
+bool gort__m_allowed(void)
+{
+	static bool said;
+	bool ok = gort__load_relaxed(&gort__sched.nms) < gort__options.threads;
+
+	if (gort__unlikely(!ok && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED)))
+		gort__say("no more than %u threads (GORT_DEBUG=threads=N): goroutines that block keep their processors",
+			(unsigned)gort__options.threads);
+	return ok;
 }
 
 bool gort__m_start(gort__p *pp, bool spinning)
 {
-	gort__m *mp = m_new();
+	gort__m *mp = gort__m_allowed() ? m_new() : NULL;
 
 	if (mp == NULL)
 		return false;
@@ -154,6 +173,7 @@ int gort__m_bind(void)
 	gp->m = mp;
 	gp->note = 0;
 	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+	mp->tid = gort__os_tid();
 	mp->bound = mp->curg = gp;
 	mp->errno_at = errno_at();
 	mp->p = NULL;

@@ -125,7 +125,7 @@ gort__p *gort__p_borrow(gort__p *pp)
 	gort__m *mp = holder(pp);
 
 	/* a look before the costly question: a holder inside the library would not give it */
-	if (mp == NULL || gort__load_relaxed(&mp->hold.depth) != 0)
+	if (mp == NULL || (gort__load_relaxed(&mp->hold.depth) & ~GORT__DEPTH_ANNOUNCED) != 0)
 		return NULL;
 	return gort__hold_ask(&mp->hold, false) ? mp->p : NULL;
 }
@@ -138,17 +138,26 @@ void gort__p_give_back(gort__p *pp)
 		gort__os_futex_wake(&mp->hold.state, 1);
 }
 
-gort__p *gort__p_take(gort__p *pp, bool want_yield)
+gort__p *gort__p_take(gort__p *pp, enum gort__taken why)
 {
 	gort__m *mp = holder(pp);
 
-	if (mp == NULL || !gort__hold_ask(&mp->hold, want_yield))
+	if (mp == NULL || !gort__hold_ask(&mp->hold, true))
 		return NULL;
 	pp = mp->p;
 	gort__store_release(&pp->m, NULL);
+	mp->taken = why;
+	gort__add_relaxed(&gort__sched.taken[why], 1);
+	gort__add_relaxed(&gort__sched.retakes[why], 1);
 	if (gort__hold_keep(&mp->hold))
 		gort__os_futex_wake(&mp->hold.state, 1);
 	return pp;
+}
+
+void gort__p_missed(gort__m *mp)
+{
+	gort__add_relaxed(&gort__sched.taken[mp->taken], -1u);
+	mp->p = NULL;
 }
 
 uint32_t gort__p_steal(gort__p *to, gort__p *victim)
@@ -285,7 +294,7 @@ int gort_set_maxprocs(int want)
 		 * holder gives it up at its next scheduling decision, which is near, since calls into the library are short.
 		 */
 		while (!gort__load_acquire(&pp->retired)) {
-			gort__p *got = gort__p_claim_idle(pp) ? pp : gort__p_take(pp, true);
+			gort__p *got = gort__p_claim_idle(pp) ? pp : gort__p_take(pp, GORT__TAKEN_RUNNING);
 
 			if (got == NULL)
 				gort__os_yield();

@@ -44,8 +44,15 @@ struct gort__p {
 	bool trim_due;                  /* the monitor wants deep stacks in the cache given back; (r) */
 	gort__p *link;                  /* sched.idle_p; under sched.lock */
 	/* the monitor's own notes */
-	uint32_t seen_tick;
-	int64_t seen_at;
+	struct {
+		uint32_t tick;          /* as it was when it was last seen to have changed, */
+		gort_time at;           /* and when that was */
+		gort__m *m;             /* the holder */
+		uint32_t calls;         /* its announced calls, */
+		gort_time call_at;      /* the present one first seen */
+		gort_duration gap;      /* until the next look at the holder's thread */
+		struct gort__os_watch watch;
+	} seen;
 } __attribute__((aligned(128)));
 
 struct gort__sched {
@@ -56,6 +63,14 @@ struct gort__sched {
 	uint32_t queued;                /* length of the global queue; written under lock, read (r) */
 	uint32_t calm;                  /* queues are short and drain fast: no wakeups for them; atomic. See idle.c */
 	uint32_t orphaned;              /* retired Ps that still have timers; written under lock, read (r) */
+	uint32_t taken[2];              /* threads whose P was taken and who have not noticed, by enum gort__taken; atomic */
+	uint64_t retakes[2];            /* how often that was done; atomic */
+	/*
+	 * Threads that wait for ever in our calls: bound ones, and those of locked goroutines. Lower half how many, upper
+	 * half how often that changed. Counted in by themselves before they sleep, out by whoever wakes them.
+	 */
+	uint64_t resting;
+	uint32_t timed;                 /* of them, those with a deadline after all; atomic */
 	/* cold or under lock */
 	gort__lock lock __attribute__((aligned(64)));
 	gort_g *queue_head, *queue_tail;        /* the global run queue, through g->link */
@@ -67,7 +82,8 @@ struct gort__sched {
 	int64_t timer_when;             /* under lock; read (r) */
 	uint32_t nprocs;                /* Ps in use; under lock, read (r) */
 	uint32_t nps;                   /* Ps ever made: the first nps of ps; only grows; release and acquire */
-	uint32_t nms;                   /* Ms of ours, the monitor not counted; under lock */
+	uint32_t nms;                   /* Ms of ours, the monitor not counted; atomic */
+	uint32_t nidle_m;               /* in idle_m; written under lock, read (r) */
 	uint64_t ids;                   /* goroutine ids given to Ps in batches; atomic */
 	uint64_t spawned_elsewhere;     /* by threads without a P; atomic */
 	gort__p *ps[GORT__MAX_PROCS];
@@ -100,9 +116,11 @@ struct gort__options {
 	size_t stack_max;               /* 0: the default sizes */
 	enum gort__guard guard;         /* os.h */
 	bool retake;
+	uint32_t threads;               /* of ours, at most */
 };
 extern struct gort__options gort__options;
-void gort__options_read(void);
+/* "gort: ..." and a new line, to stderr. */
+void gort__say(const char *fmt, ...) GORT_PRINTF(1, 2);
 
 /* g.c */
 void gort__g_init(void);
@@ -113,6 +131,7 @@ size_t gort__g_count(void);
 void gort__g_give_all(gort__p *pp);             /* a retiring P's free descriptors to the shared list */
 
 /* m.c */
+bool gort__m_allowed(void);                     /* may there be one more? Says so once when not */
 bool gort__m_start(gort__p *pp, bool spinning); /* a new thread with pp; false: none to be had */
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle M, taken off the list, with pp */
 int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */
@@ -120,7 +139,7 @@ void gort__m_init(void);
 int gort__m_thread_exit_init(void);
 
 /* sched.c */
-GORT_NORETURN void gort__sched_loop(gort__m *mp);               /* on g0, depth 1, with or without a P */
+void gort__sched_loop(gort__m *mp);             /* on g0, depth 1, with a P; returns when the thread shall end */
 GORT_NORETURN void gort__g_main(void);          /* called by a goroutine's first frame */
 void gort__enqueue(gort__m *mp, gort_g *gp, bool next);         /* entered */
 gort__m *gort__yield(gort__m *mp);              /* entered: the caller goes to the back of the queue */
@@ -129,6 +148,8 @@ gort_g *gort__next_local(gort__p *pp);          /* of this P's own; NULL: none *
 gort_g *gort__take_global(gort__p *pp, bool one);       /* a fair share of the global queue, the rest to the ring */
 bool gort__run_timers(gort__p *pp);             /* true: it made some goroutines runnable */
 gort__m *gort__wait_for_p(gort__m *mp);         /* the M has no P and its goroutine needs one */
+
+void gort__part_with_p(gort__m *mp);            /* the P goes to others */
 
 /* idle.c */
 gort_g *gort__find_runnable(gort__m *mp);       /* on g0: the next goroutine, however long it takes */
@@ -147,7 +168,8 @@ void gort__p_acquire(gort__m *mp, gort__p *pp);
 gort__p *gort__p_release(gort__m *mp);          /* under sched.lock */
 gort__p *gort__p_borrow(gort__p *pp);           /* exclusive until gort__p_give_back; may be another one, or NULL */
 void gort__p_give_back(gort__p *pp);
-gort__p *gort__p_take(gort__p *pp, bool want_yield);            /* for good; may be another one, or NULL */
+gort__p *gort__p_take(gort__p *pp, enum gort__taken why);       /* for good; may be another one, or NULL */
+void gort__p_missed(gort__m *mp);               /* the M has noticed */
 uint32_t gort__p_steal(gort__p *to, gort__p *victim);           /* goroutines moved */
 void gort__p_retire(gort__p *pp);               /* all it has goes to the others; nobody holds it */
 void gort__p_adopt(gort__p *pp);                /* timers of retired Ps */
@@ -155,6 +177,7 @@ void gort__p_adopt(gort__p *pp);                /* timers of retired Ps */
 /* timer.c */
 bool gort__timer_arm(gort__p *pp, gort_g *gp, uint64_t ticket, gort_time when);        /* false: out of memory */
 void gort__timer_cancelled(gort_g *gp);         /* somebody else claimed the ticket; by the goroutine itself, any thread */
+void gort__timer_sweep(gort__p *pp);            /* cancelled ones out */
 gort_g *gort__timer_run(gort__p *pp, gort_time now);    /* due ones, claimed: a list through g->link */
 /* For want of memory in a heap: a list in waiters' own frames, looked through by the monitor. */
 struct gort__slow_timer {
@@ -189,7 +212,10 @@ void **gort__stack_san(gort_g *gp);
 
 /* sysmon.c */
 int gort__sysmon_start(void);
-void gort__sysmon_busy(void);                   /* the scheduler was idle and is no longer */
+void gort__sysmon_busy(void);                   /* the scheduler was idle, or all its threads blocked, and is no longer */
+extern uint32_t gort__sysmon_slow;              /* it looks less often than once a millisecond; relaxed */
+extern uint32_t gort__sysmon_deep;              /* it sleeps until it is told; see gort__sysmon_busy */
+void gort__sysmon_hurry(void);                  /* it should look very soon, and often for a while */
 void gort__sysmon_look(void);                    /* it should look sooner than planned */
 void gort__sysmon_timers(void);                 /* an idle P's timers are without a sleeper */
 

@@ -366,9 +366,11 @@ static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 		gort__fatal("a goroutine blocks inside a park's commit");
 	err = *mp->errno_at;
 	if (gort__likely(next != NULL)) {
-		if (gort__unlikely(next->flags & GORT__G_FRESH))
+		if (gort__unlikely(next->flags & (GORT__G_FRESH | GORT__G_LOCKED))) {
+			if (next->flags & GORT__G_LOCKED)
+				goto g0;
 			begin(mp->p, next);
-		else if (gort__unlikely(gort__load_acquire(&next->ctx.running)))        /* pairs with ctx_switch */
+		} else if (gort__unlikely(gort__load_acquire(&next->ctx.running)))        /* pairs with ctx_switch */
 			goto g0;
 		set_running(mp, next);
 		SAN_LEAVE(mp, next, &save);
@@ -386,6 +388,57 @@ g0:
 	return mp;
 }
 
+/* A thread counts itself in before it waits for ever, and its waker counts it out. */
+static void rest(void)
+{
+	gort__add_seq_cst(&gort__sched.resting, ((uint64_t)1 << 32) + 1);
+}
+
+static void unrest(void)
+{
+	gort__add_seq_cst(&gort__sched.resting, ((uint64_t)1 << 32) - 1);
+}
+
+static void bound_park(gort_g *gp)
+{
+	rest();
+	while (gort__load_acquire(&gp->note) == 0)      /* pairs with the release in gort__ready_slow */
+		gort__os_futex_wait(&gp->note, 0, GORT_FOREVER);
+	gort__store_relaxed(&gp->note, 0);
+	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+}
+
+/* The P goes to others. */
+void gort__part_with_p(gort__m *mp)
+{
+	gort__p *pp;
+
+	gort__lock_lock(&gort__sched.lock);
+	pp = gort__p_release(mp);
+	gort__lock_unlock(&gort__sched.lock);
+	gort__hand_off(pp);
+}
+
+/*
+ * A goroutine that belongs to this thread parks, or waits in a queue: without a switch, its frames being of no use to
+ * anybody else. The P goes to others; whoever finds the goroutine in a queue hands its own P over (sched_loop).
+ */
+static gort__m *locked_wait(gort__m *mp)
+{
+	int err = *mp->errno_at;
+
+	rest();
+	if (mp->p != NULL)
+		gort__part_with_p(mp);
+	while (gort__load_acquire(&mp->note) == 0)      /* pairs with the release in gort__m_hand */
+		gort__os_futex_wait(&mp->note, 0, GORT_FOREVER);
+	gort__store_relaxed(&mp->note, 0);
+	gort__p_acquire(mp, mp->next_p);
+	gort__store_relaxed(&mp->curg->status, GORT__G_RUNNING);
+	*mp->errno_at = err;
+	return mp;
+}
+
 /* The M has no P and its goroutine needs one: waits in the global queue for its turn. */
 gort__m *gort__wait_for_p(gort__m *mp)
 {
@@ -394,6 +447,10 @@ gort__m *gort__wait_for_p(gort__m *mp)
 	void *save = NULL;
 
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+	if (gort__unlikely(gp->flags & GORT__G_LOCKED)) {
+		gort__enqueue_global(gp, gp, 1);
+		return locked_wait(mp);
+	}
 	mp->curg = NULL;
 	gort__enqueue_global(gp, gp, 1);
 	SAN_LEAVE(mp, NULL, &save);
@@ -416,15 +473,15 @@ gort__m *gort__park(gort__m *mp)
 {
 	gort_g *gp = mp->curg;
 
-	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED))) {
+	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED))) {
 		if (gp->flags & GORT__G_BOUND) {
-			while (gort__load_acquire(&gp->note) == 0)      /* pairs with the release in gort__ready */
-				gort__os_futex_wait(&gp->note, 0, GORT_FOREVER);
-			gort__store_relaxed(&gp->note, 0);
-			gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+			bound_park(gp);
 			return mp;
 		}
-		check_overflow(gp);
+		if (gp->flags & GORT__G_UNGUARDED)
+			check_overflow(gp);
+		if (gp->flags & GORT__G_LOCKED)
+			return locked_wait(mp);
 	}
 	return switch_to(mp, gp, next_local(mp->p));
 }
@@ -433,10 +490,13 @@ static int bound_park_until(gort_g *gp, uint64_t ticket, gort_time deadline)
 {
 	int result = 0;
 
+	gort__add_relaxed(&gort__sched.timed, 1);
+	rest();
 	while (gort__load_acquire(&gp->note) == 0) {
 		gort__os_futex_wait(&gp->note, 0, deadline);
 		if (gort__load_acquire(&gp->note) == 0 && gort__os_now() >= deadline && gort__ticket_claim(gp, ticket)) {
 			result = -ETIMEDOUT;
+			unrest();
 			break;
 		}
 		/* the claim failed: a waker is on its way, and is waited for without a deadline */
@@ -445,6 +505,7 @@ static int bound_park_until(gort_g *gp, uint64_t ticket, gort_time deadline)
 	}
 	gort__store_relaxed(&gp->note, 0);
 	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+	gort__add_relaxed(&gort__sched.timed, -1u);
 	return result;
 }
 
@@ -477,7 +538,8 @@ int gort__park_until(gort__m **mpp, uint64_t ticket, gort_time deadline)
 void gort__ready_slow(gort__m *mp, gort_g *gp)
 {
 	if (gort__unlikely(gp->flags & GORT__G_BOUND)) {
-		gort__store_release(&gp->note, 1);      /* pairs with the acquire in gort__park */
+		unrest();
+		gort__store_release(&gp->note, 1);      /* pairs with the acquire in bound_park */
 		gort__os_futex_wake(&gp->note, 1);      /* the thread may be gone by now; its descriptor is not */
 		return;
 	}
@@ -522,12 +584,20 @@ static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
 	gort_g *gp = mp->curg;
 	gort__p *pp = mp->p;
 
-	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED))) {
+	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED))) {
 		if (gp->flags & GORT__G_BOUND) {
 			gort__os_yield();
 			return mp;
 		}
-		check_overflow(gp);
+		if (gp->flags & GORT__G_UNGUARDED)
+			check_overflow(gp);
+		if (gp->flags & GORT__G_LOCKED) {
+			if (pp->runq.runnext == NULL && gort__surplus_len(pp) == 0 && gort__load_relaxed(&gort__sched.queued) == 0)
+				return mp;
+			gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+			gort__enqueue_global(gp, gp, 1);
+			return locked_wait(mp);
+		}
 	}
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.queued) > 0 || gort__stash_len(&pp->stash) > 0)) {
@@ -552,7 +622,7 @@ gort__m *gort__yield(gort__m *mp)
 	gort__p *pp = mp->p;
 	uint32_t tick;
 
-	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED)))
+	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)))
 		return yield_any(mp);
 	tick = pp->tick + 1;
 	if (gort__unlikely((tick & 15) == 0 || pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 ||
@@ -572,13 +642,23 @@ void gort_yield(void)
 
 /* --- g0 --- */
 
-GORT_NORETURN void gort__sched_loop(gort__m *mp)
+void gort__sched_loop(gort__m *mp)
 {
 	void *save = NULL;
 
 	for (;;) {
 		gort_g *gp = gort__find_runnable(mp);
 
+		if (gort__unlikely(gp->flags & GORT__G_LOCKED)) {
+			gort__p *pp;
+
+			gort__lock_lock(&gort__sched.lock);
+			pp = gort__p_release(mp);
+			gort__lock_unlock(&gort__sched.lock);
+			unrest();
+			gort__m_hand(gp->m, pp, false);
+			continue;
+		}
 		if (gp->flags & GORT__G_FRESH) {
 			begin(mp->p, gp);
 		} else {
@@ -592,7 +672,7 @@ GORT_NORETURN void gort__sched_loop(gort__m *mp)
 		SAN_LEAVE(mp, gp, &save);
 		gort__ctx_switch(&mp->g0, &gp->ctx);
 		SAN_ARRIVE(save);
-		if (mp->dead != NULL) {
+		if (gort__unlikely(mp->dead != NULL)) {
 			gort_g *dead = mp->dead;
 
 			mp->dead = NULL;
@@ -603,6 +683,10 @@ GORT_NORETURN void gort__sched_loop(gort__m *mp)
 #endif
 			gort__stack_unmap(dead);
 			gort__g_free(mp->p, dead);
+		}
+		if (gort__unlikely(mp->dying)) {
+			gort__part_with_p(mp);
+			return;
 		}
 	}
 }
@@ -644,11 +728,17 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 		free(gp->live.block);
 	if (!(gp->flags & GORT__G_SYSTEM))
 		gort__store_relaxed(&pp->ended, pp->ended + 1);
+	if (gort__unlikely(gp->flags & GORT__G_LOCKED)) {
+		/* whatever the thread has been made into by its goroutine, nobody else shall have it: Go's rule */
+		if (mp->pins > 0)
+			gort__fatal("a goroutine ends with preemption disabled");
+		mp->dying = true;
+	}
 	if (gort__unlikely(gp->flags & GORT__G_OWN_STACK)) {
 		mp->dead = gp;                  /* cannot be unmapped while we stand on it */
 		next = NULL;
 	} else {
-		next = next_local(pp);
+		next = mp->dying ? NULL : next_local(pp);
 		if (next != NULL && (next->flags & (GORT__G_FRESH | GORT__G_OWN_STACK)) == GORT__G_FRESH) {
 			next->stack = gp->stack;
 			next->stack_lo = gp->stack_lo;
@@ -666,7 +756,8 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 		gort__stack_unreserve(pp);
 		gort__g_free(pp, gp);
 	}
-	if (next == NULL || (!(next->flags & GORT__G_FRESH) && gort__load_acquire(&next->ctx.running) != 0)) {
+	if (next == NULL || (next->flags & GORT__G_LOCKED) ||
+	    (!(next->flags & GORT__G_FRESH) && gort__load_acquire(&next->ctx.running) != 0)) {
 		mp->next_g = next;
 		mp->curg = NULL;
 		next = NULL;

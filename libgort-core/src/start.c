@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,23 @@ static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool forked;                     /* in a child that has not called gort_run; written by the child's only thread */
 static bool once_per_process;           /* under start_lock */
 
+void gort__say(const char *fmt, ...)
+{
+	char line[256] = "gort: ";
+	size_t n;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line + 6, sizeof line - 7, fmt, ap);
+	va_end(ap);
+	n = strlen(line);
+	line[n] = '\n';
+	gort__os_print(line, n + 1);
+}
+
 static void say(const char *what, const char *value, const char *why)
 {
-	char line[256];
-	int n = snprintf(line, sizeof line, "gort: %s%.100s ignored: %s\n", what, value, why);
-
-	if (n > 0)
-		gort__os_print(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+	gort__say("%s%.100s ignored: %s", what, value, why);
 }
 
 /* A decimal number up to max, all of s; -1 when it is none. */
@@ -121,10 +132,17 @@ static const char *read_word(char *word)
 			return "not auto, retake, signal or off";
 		return NULL;
 	}
-	if (strcmp(word, "threads") == 0 || strcmp(word, "schedtrace") == 0 || strcmp(word, "traceback") == 0 ||
+	if (strcmp(word, "threads") == 0) {
+		n = number(value, 1000000);
+		if (n < 1)
+			return "not a number from 1 to 1000000";
+		gort__options.threads = (uint32_t)n;
+		return NULL;
+	}
+	if (strcmp(word, "schedtrace") == 0 || strcmp(word, "traceback") == 0 ||
 	    strcmp(word, "trace") == 0)
 		return "not supported by this version";
-	return "unknown; known are guard, preempt, stackmax";
+	return "unknown; known are guard, preempt, stackmax, threads";
 }
 
 static void read_debug(void)
@@ -162,7 +180,7 @@ static int start(void)
 	gort__p *pp;
 	int err;
 
-	gort__options = (struct gort__options){ .retake = true };
+	gort__options = (struct gort__options){ .retake = true, .threads = 10000 };
 	read_procs();
 	read_debug();
 	gort__fence_init();

@@ -1,25 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The monitor: the one thread that holds no P. It looks at each P in turn, asks one that has run the same goroutine for
- * a slice while others wait to yield or, when its goroutine is in the user's code, takes the P away (hold.h); sees to
- * timers that nobody watches; and gives deep stacks back to the system.
+ * The monitor: the one thread that holds no P. It looks at each P in turn and takes it away (hold.h) from a goroutine that
+ * keeps it while others wait:
  *
- * It looks every 10 ms while all is well, sooner while a P has been found not to move or while the scheduler relies on it
- * (calm, see idle.c), and sleeps without a deadline when the scheduler is idle.
+ *   in an announced call             after 20 microseconds
+ *   its thread asleep in the kernel  after 100 microseconds without a scheduling decision
+ *   its thread running, or ready to  after a slice; one inside the library is asked to yield instead
+ *
+ * The goroutine goes on as a plain thread until its next call. Where nothing waits nothing is taken. A slice is short while
+ * few threads run that way, as one more costs little then and whoever waits gets on sooner.
+ *
+ * It also sees to timers that nobody watches, gives deep stacks back to the system, and reports a deadlock.
+ *
+ * Pace: 100 microseconds after something was taken, then twice as long each time, up to 10 milliseconds; in between when a
+ * P has been found not to move, or when a held P's next timer is due. When every P is idle, or held by a thread that
+ * sleeps in the kernel with nothing waiting behind it, the monitor sleeps until it is told (gort__sysmon_deep): a program at rest
+ * makes no system call. Such a holder comes by its slow path when it is back (gort__hold_call_back), and whoever queues
+ * work globally looks at that word after a fence.
  */
 #include "runtime.h"
 
-#define SHORT (1 * GORT_MILLISECOND)
+#define GRACE (20 * GORT_MICROSECOND)
+#define SOON (100 * GORT_MICROSECOND)
+#define MILLI GORT_MILLISECOND
 #define LONG (10 * GORT_MILLISECOND)
 #define CALM (250 * GORT_MICROSECOND)
-#define IDLE_ROUNDS 5                   /* idle looks in a row before sleeping without a deadline */
+#define SHORT_SLICE (1 * GORT_MILLISECOND)
+#define QUIET_ROUNDS 5                  /* looks in a row with nothing to do before sleeping until told */
 #define TRIM_EVERY (2 * GORT_SECOND)
+
+uint32_t gort__sysmon_slow, gort__sysmon_deep;
 
 static struct {
 	uint32_t note;                  /* futex: 1 when the monitor is to look */
 	gort_time wake_at;              /* when it will look by itself; atomic */
-	gort_time trim_at;              /* the monitor's own */
-	uint64_t trim_seen;             /* goroutines ended by the last trim; the monitor's own */
+	/* the monitor's own */
+	gort_duration pace;
+	int quiet;                      /* looks in a row with nothing to do */
+	int doubts;                     /* times that all waited for ever, but for some thread */
+	bool took;                      /* something was taken at the present look */
+	gort_time trim_at;
+	uint64_t trim_seen;             /* goroutines ended by the last trim */
 } mon;
 
 static void poke(void)
@@ -30,10 +51,16 @@ static void poke(void)
 
 void gort__sysmon_busy(void)
 {
-	/* seq_cst on both sides, with the monitor's last look before a sleep without end */
+	/* pairs with the one in rest_deep: either it sees what the caller did, or we see that it sleeps */
 	gort__fence_seq_cst();
-	if (gort__load_relaxed(&mon.wake_at) == GORT_FOREVER)
+	if (gort__load_relaxed(&gort__sysmon_deep))
 		poke();
+}
+
+void gort__sysmon_hurry(void)
+{
+	gort__store_relaxed(&gort__sysmon_slow, 0);     /* once is enough */
+	poke();
 }
 
 void gort__sysmon_look(void)
@@ -42,7 +69,8 @@ void gort__sysmon_look(void)
 		poke();
 }
 
-static gort_time idle_timers(void)
+/* The earliest timer of the Ps that nobody holds, or of the others. */
+static gort_time next_timer(bool held)
 {
 	uint32_t n = gort__load_acquire(&gort__sched.nps);
 	gort_time t = INT64_MAX;
@@ -51,7 +79,7 @@ static gort_time idle_timers(void)
 		gort__p *pp = gort__sched.ps[i];
 		gort_time next = gort__load_relaxed(&pp->timer_next);
 
-		if (gort__load_relaxed(&pp->m) == NULL && next < t)
+		if ((gort__load_relaxed(&pp->m) != NULL) == held && next < t)
 			t = next;
 	}
 	return t;
@@ -59,62 +87,108 @@ static gort_time idle_timers(void)
 
 void gort__sysmon_timers(void)
 {
-	if (idle_timers() < gort__load_relaxed(&mon.wake_at))
+	if (next_timer(false) < gort__load_relaxed(&mon.wake_at))
 		poke();
 }
 
-static void sleep_until(gort_time when)
-{
-	gort__store_relaxed(&mon.wake_at, when);
-	gort__fence_seq_cst();                  /* pairs with the one in gort__sysmon_busy */
-	if (when == GORT_FOREVER) {
-		uint32_t idle = gort__load_relaxed(&gort__sched.npidle);
-
-		if (idle < gort__load_relaxed(&gort__sched.nprocs)) {
-			gort__store_relaxed(&mon.wake_at, 0);
-			return;
-		}
-	}
-	while (gort__load_acquire(&mon.note) == 0 && (when == GORT_FOREVER || gort__os_now() < when))
-		gort__os_futex_wait(&mon.note, 0, when);
-	gort__store_relaxed(&mon.note, 0);
-	gort__store_relaxed(&mon.wake_at, 0);
-}
+/* --- one P --- */
 
 /* Is anything waiting that pp's goroutine keeps from running? */
 static bool others_wait(gort__p *pp, gort_time now)
 {
-	return gort__load_relaxed(&pp->runq.runnext) != NULL || gort__runq_len(&pp->runq) > 0 ||
-	       gort__stash_len(&pp->stash) > 0 || gort__load_relaxed(&pp->timer_next) <= now ||
+	return gort__load_relaxed(&pp->runq.runnext) != NULL || gort__surplus_len(pp) > 0 ||
+	       gort__load_relaxed(&pp->timer_next) <= now ||
 	       (gort__load_relaxed(&gort__sched.queued) > 0 && gort__load_relaxed(&gort__sched.npidle) == 0);
 }
 
-/* True: look again soon. */
-static bool look_at(gort__p *pp, gort_time now)
+static gort_duration slice(void)
+{
+	uint32_t running = gort__load_relaxed(&gort__sched.taken[GORT__TAKEN_RUNNING]);
+
+	return running < 2 * gort__load_relaxed(&gort__sched.nprocs) ? SHORT_SLICE : GORT__SLICE;
+}
+
+/* Notes what the P does now. True: the same goroutine as at the last look, without a scheduling decision since. */
+static bool unmoved(gort__p *pp, gort__m *mp, gort_time now)
 {
 	uint32_t tick = gort__load_relaxed(&pp->tick);
+
+	if (tick == pp->seen.tick && mp == pp->seen.m)
+		return true;
+	pp->seen.tick = tick;
+	pp->seen.m = mp;
+	pp->seen.at = pp->seen.call_at = now;
+	pp->seen.calls = gort__load_relaxed(&mp->calls);
+	pp->seen.gap = SOON;
+	return false;
+}
+
+/* Somebody without a thread of its own to run on is to have the P; there must be a thread for it. */
+static void take(gort__p *pp, enum gort__taken why, gort_time now)
+{
 	gort__p *got;
 
+	pp->seen.at = now;              /* taken or asked to yield: its time begins anew */
+	if (gort__load_relaxed(&gort__sched.nidle_m) == 0 && !gort__m_allowed())
+		return;
+	got = gort__p_take(pp, why);
+	if (got != NULL) {
+		mon.took = true;
+		gort__hand_off(got);
+	}
+}
+
+/* When to look at pp again, INT64_MAX: at the usual pace. */
+static gort_time look_at(gort__p *pp, gort_time now)
+{
+	gort__m *mp = gort__load_acquire(&pp->m);
+	uint32_t depth, calls;
+	bool waits, blocked;
+
 	if (gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) &&
-	    (now - pp->seen_at) / GORT__CALM_RATE > tick - pp->seen_tick) {
+	    (now - pp->seen.at) / GORT__CALM_RATE > gort__load_relaxed(&pp->tick) - pp->seen.tick) {
 		gort__store_relaxed(&gort__sched.calm, 0);
 		gort__wake_someone();
 	}
-	if (gort__load_relaxed(&pp->m) == NULL || tick != pp->seen_tick) {
-		pp->seen_tick = tick;
-		pp->seen_at = now;
-		return false;
+	if (mp == NULL) {
+		pp->seen.m = NULL;
+		return INT64_MAX;
 	}
-	if (!gort__options.retake || !others_wait(pp, now)) {
-		return false;
+	waits = gort__options.retake && others_wait(pp, now);
+	depth = gort__load_relaxed(&mp->hold.depth);
+	if (!unmoved(pp, mp, now)) {
+		/* whether it stands still shows only at a second look, which shall not be long after this one */
+		if (waits && (depth & GORT__DEPTH_ANNOUNCED))
+			return now + GRACE;
+		return waits && mon.pace > MILLI ? now + SOON : INT64_MAX;
 	}
-	if (now - pp->seen_at < GORT__SLICE)
-		return true;
-	pp->seen_at = now;
-	got = gort__p_take(pp, true);
-	if (got != NULL)
-		gort__hand_off(got);
-	return true;
+	if (!waits)
+		return INT64_MAX;
+	if (depth & GORT__DEPTH_PINNED)
+		return INT64_MAX;
+	if (depth & GORT__DEPTH_ANNOUNCED) {
+		calls = gort__load_relaxed(&mp->calls);
+		if (calls != pp->seen.calls) {
+			pp->seen.calls = calls;
+			pp->seen.call_at = now;
+		}
+		if (now - pp->seen.call_at < GRACE)
+			return pp->seen.call_at + GRACE;
+		take(pp, GORT__TAKEN_BLOCKED, now);
+		return now + SOON;
+	}
+	if (now - pp->seen.at < SOON)
+		return pp->seen.at + SOON;
+	blocked = depth == 0 && gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1;
+	if (!blocked && now - pp->seen.at < slice()) {
+		/* others could come and get it */
+		if (gort__load_relaxed(&gort__sched.npidle) > 0)
+			gort__wake_someone();
+		pp->seen.gap *= 2;
+		return now + (pp->seen.gap < MILLI ? pp->seen.gap : MILLI);
+	}
+	take(pp, blocked ? GORT__TAKEN_BLOCKED : GORT__TAKEN_RUNNING, now);
+	return now + SOON;
 }
 
 /* Timers of idle Ps without an M asleep for them. */
@@ -122,7 +196,7 @@ static void watch_idle_timers(gort_time now)
 {
 	gort__p *pp = NULL;
 
-	if (gort__load_relaxed(&gort__sched.timer_when) <= now || idle_timers() > now)
+	if (gort__load_relaxed(&gort__sched.timer_when) <= now || next_timer(false) > now)
 		return;
 	gort__lock_lock(&gort__sched.lock);
 	pp = gort__p_from_idle(now);
@@ -163,41 +237,163 @@ static bool trim(gort_time now)
 	return false;
 }
 
+/* --- rest --- */
+
+/* Is pp idle, or does its holder sleep in the kernel, outside the library, with nothing waiting behind it? */
+static bool at_rest(gort__p *pp, gort_time now)
+{
+	gort__m *mp = gort__load_acquire(&pp->m);
+
+	if (mp == NULL)
+		return gort__surplus_len(pp) == 0;
+	return mp == pp->seen.m && gort__load_relaxed(&pp->tick) == pp->seen.tick && !others_wait(pp, now) &&
+	       (gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_COUNT) == 0 &&
+	       gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1;
+}
+
+static bool all_at_rest(gort_time now)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+
+	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.nspinning) > 0)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!at_rest(gort__sched.ps[i], now))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Every thread of the process waits for ever in one of our calls, or is an idle one of ours: nobody is left to wake any of
+ * them. True only if that is certain. Those who wait are counted in by themselves and out by their wakers, who are threads
+ * too; so when the count did not change while the threads were counted, none of those counted can have been woken.
+ */
+static bool deadlocked(void)
+{
+	uint64_t before = gort__load_acquire(&gort__sched.resting), after;
+	uint32_t resting = (uint32_t)before, nms;
+	bool idle;
+	long threads;
+
+	if (resting == 0 || gort__load_relaxed(&gort__sched.timed) > 0)
+		return false;
+	/* with the lock no idle M can be handed a P */
+	gort__lock_lock(&gort__sched.lock);
+	nms = gort__load_relaxed(&gort__sched.nms);
+	threads = gort__os_thread_count();
+	after = gort__add_seq_cst(&gort__sched.resting, 0);
+	/* those of locked goroutines are Ms and rest: counted once */
+	idle = threads >= 0 && (uint64_t)threads == (uint64_t)gort__sched.nidle_m + resting + 1;
+	gort__lock_unlock(&gort__sched.lock);
+	return idle && before == after && nms >= gort__sched.nidle_m;
+}
+
+static void sleep_until(gort_time when)
+{
+	gort__store_relaxed(&mon.wake_at, when);
+	gort__store_relaxed(&gort__sysmon_slow, when - gort__os_now() > MILLI);
+	while (gort__load_acquire(&mon.note) == 0 && (when == GORT_FOREVER || gort__os_now() < when))
+		gort__os_futex_wait(&mon.note, 0, when);
+	if (gort__load_relaxed(&mon.note) != 0) {
+		gort__store_relaxed(&mon.note, 0);
+		mon.pace = SOON;                /* told: something has begun */
+	}
+	gort__store_relaxed(&mon.wake_at, 0);
+}
+
+/* Timers that were called off lie in the heaps still, and would wake somebody for nothing. */
+static void sweep_idle(void)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+
+	for (uint32_t i = 0; i < n; i++) {
+		gort__p *pp = gort__sched.ps[i];
+
+		if ((int32_t)gort__load_relaxed(&pp->stale) > 0 && gort__p_claim_idle(pp)) {
+			gort__timer_sweep(pp);
+			gort__hand_off(pp);
+		}
+	}
+}
+
+/* Sleeps until told or until then, if all is at rest for certain. */
+static void rest_deep(gort_time until, gort_time now)
+{
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+	bool ok = true;
+
+	gort__store_relaxed(&gort__sysmon_deep, 1);
+	gort__fence_seq_cst();                  /* pairs with the one in gort__sysmon_busy */
+	for (uint32_t i = 0; i < n && ok; i++) {
+		gort__m *mp = gort__load_acquire(&gort__sched.ps[i]->m);
+
+		/* the Ps' own queues are looked at afterwards: it is outside by then, and comes to us when it is back */
+		ok = mp == NULL || gort__hold_call_back(&mp->hold);
+	}
+	if (ok && all_at_rest(now)) {
+		if (gort__load_relaxed(&gort__sched.resting) != 0 && next_timer(true) == INT64_MAX && next_timer(false) == INT64_MAX) {
+			if (deadlocked())
+				gort__fatal("all goroutines are asleep - deadlock!");
+			/* a thread that is just ending may be all that speaks against it: so three times more, and then no more */
+			if (mon.doubts < 3 && until > now + (LONG << 3 * mon.doubts))
+				until = now + (LONG << 3 * mon.doubts++);
+		}
+		sleep_until(until);
+	} else {
+		sleep_until(now + LONG);
+		mon.quiet = 0;
+	}
+	gort__store_relaxed(&gort__sysmon_deep, 0);
+	if (mon.pace == SOON)
+		mon.quiet = mon.doubts = 0;
+}
+
 static void monitor(void *arg)
 {
-	gort_time delay = LONG;
-	int idle_rounds = 0;
-
 	(void)arg;
 	gort__os_thread_begin();
 	for (;;) {
-		gort_time now = gort__os_now(), timers;
+		gort_time now = gort__os_now(), want = INT64_MAX, timers;
 		uint32_t n = gort__load_acquire(&gort__sched.nps);
-		bool soon = false, more;
+		bool slow_timers, more;
 
-		for (uint32_t i = 0; i < n; i++)
-			soon |= look_at(gort__sched.ps[i], now);
+		mon.took = false;
+		for (uint32_t i = 0; i < n; i++) {
+			gort_time t = look_at(gort__sched.ps[i], now);
+
+			want = t < want ? t : want;
+		}
 		watch_idle_timers(now);
-		soon |= gort__slow_timers_run(now);
+		slow_timers = gort__slow_timers_run(now);
 		more = trim(now);
-		if (gort__load_relaxed(&gort__sched.npidle) >= gort__load_relaxed(&gort__sched.nprocs))
-			idle_rounds++;
-		else
-			idle_rounds = 0;
-		delay = gort__load_relaxed(&gort__sched.calm) ? CALM : soon ? SHORT : LONG;
-		timers = idle_timers();
+
+		mon.pace = mon.took ? SOON : 2 * mon.pace < LONG ? 2 * mon.pace : LONG;
+		if (gort__load_relaxed(&gort__sched.calm) && mon.pace > CALM)
+			mon.pace = CALM;
+		if (slow_timers && want > now + MILLI)
+			want = now + MILLI;
+		/* timers of idle Ps, unless an M sleeps for them */
+		timers = next_timer(false);
 		if (gort__load_relaxed(&gort__sched.timer_when) != INT64_MAX)
-			timers = INT64_MAX;             /* somebody sleeps for them */
+			timers = INT64_MAX;
 		else if (timers < now + CALM)
 			timers = now + CALM;            /* handed off just now; or no thread is to be had for them */
-		if (idle_rounds < IDLE_ROUNDS)
-			sleep_until(now + delay < timers ? now + delay : timers);
-		else if (soon)
-			sleep_until(now + SHORT);
-		else if (more)
-			sleep_until(mon.trim_at);
+		want = timers < want ? timers : want;
+		/* a held P's own: its holder may compute */
+		timers = next_timer(true);
+		if (timers != INT64_MAX) {
+			timers = timers < now + MILLI - SOON ? now + MILLI : timers + SOON;
+			want = timers < want ? timers : want;
+		}
+
+		mon.quiet = mon.took || want < now + LONG || !all_at_rest(now) ? 0 : mon.quiet + 1;
+		if (mon.quiet == QUIET_ROUNDS)
+			sweep_idle();
+		if (mon.quiet > QUIET_ROUNDS)
+			rest_deep(more && mon.trim_at < want ? mon.trim_at : want, now);
 		else
-			sleep_until(timers);
+			sleep_until(want < now + mon.pace ? want : now + mon.pace);
 	}
 }
 
@@ -206,5 +402,8 @@ int gort__sysmon_start(void)
 	mon.note = 0;
 	mon.wake_at = mon.trim_at = 0;
 	mon.trim_seen = 0;
+	mon.pace = SOON;
+	mon.quiet = mon.doubts = 0;
+	gort__sysmon_slow = gort__sysmon_deep = 0;
 	return gort__os_thread(monitor, NULL, 64 * 1024, "gort-monitor", true);
 }

@@ -11,7 +11,7 @@ static void publish(gort__p *pp)
 	gort__store_relaxed(&pp->timer_next, pp->timers.n > 0 ? pp->timers.a[0].when : INT64_MAX);
 }
 
-static void sweep(gort__p *pp)
+void gort__timer_sweep(gort__p *pp)
 {
 	struct gort__heap *h = &pp->timers;
 	uint32_t kept = 0, n = h->n;
@@ -34,9 +34,9 @@ bool gort__timer_arm(gort__p *pp, gort_g *gp, uint64_t ticket, gort_time when)
 	int32_t stale = (int32_t)gort__load_relaxed(&pp->stale);
 
 	if (gort__unlikely(stale > 64 && (uint32_t)stale > h->n / 2))
-		sweep(pp);
+		gort__timer_sweep(pp);
 	if (gort__unlikely(h->n == h->room) && !gort__heap_reserve(h, h->n + 1)) {
-		sweep(pp);
+		gort__timer_sweep(pp);
 		if (h->n == h->room)
 			return false;
 	}

@@ -186,6 +186,56 @@ GORT_API int gort_maxprocs(void);
  */
 GORT_API int gort_set_maxprocs(int n);
 
+/* --- calls that block, and staying put ---------------------------------------------------------------------------- */
+
+/**
+ * gort_syscall_enter, gort_syscall_exit - announce a call that may block
+ *
+ * Around a system call or a library's call that may sleep in the kernel. Not needed: a goroutine that blocks unannounced
+ * loses its processor to the others too, some 100 microseconds later. In between no call of libgort may be made (fatal),
+ * but for those that never block nor reschedule. gort_syscall_exit may reschedule; the goroutine stays on its thread in
+ * between. From anywhere; on a plain thread it does nothing. Unbalanced: fatal. Go: runtime.entersyscall, exitsyscall.
+ *
+ *     gort_syscall_enter();
+ *     n = read(fd, buf, sizeof buf);
+ *     err = errno;
+ *     gort_syscall_exit();
+ */
+GORT_API void gort_syscall_enter(void);
+GORT_API void gort_syscall_exit(void);
+
+/**
+ * gort_blocking - run fn, which will block, without a processor
+ *
+ * Hands the processor to the other goroutines at once, runs fn(arg), waits for a processor again and returns fn's result.
+ * For calls known to take long; a few microseconds when others wait. fn may call libgort. From anywhere; on a plain thread
+ * it is just a call. A NULL fn is fatal.
+ *
+ *     static int wait_child(void *arg) { int st; return waitpid(*(pid_t *)arg, &st, 0) < 0 ? -errno : st; }
+ *     status = gort_blocking(wait_child, &pid);
+ */
+GORT_API int gort_blocking(int (*fn)(void *arg), void *arg);
+
+/**
+ * gort_lock_os_thread, gort_unlock_os_thread - stay on this thread
+ *
+ * For libraries with state per thread. Nests; one unlock too many is nothing. A goroutine that ends locked takes its thread
+ * along. Its switches cost those of threads. May reschedule. From anywhere; nothing on a plain thread. Go:
+ * runtime.LockOSThread.
+ */
+GORT_API void gort_lock_os_thread(void);
+GORT_API void gort_unlock_os_thread(void);
+
+/**
+ * gort_preempt_disable, gort_preempt_enable - keep thread and processor
+ *
+ * In between the processor is not taken away, however long the goroutine computes or blocks in the kernel, and it stays on
+ * its thread. For short sections only: the others wait. Nests; enable without disable, and a goroutine that ends in
+ * between, are fatal. May reschedule. From anywhere.
+ */
+GORT_API void gort_preempt_disable(void);
+GORT_API void gort_preempt_enable(void);
+
 /* --- to build primitives of one's own --------------------------------------------------------------------------- */
 
 /* A goroutine, or a plain thread that called in. Valid until it ends. Go: *runtime.g. */

@@ -36,6 +36,7 @@ enum gort__g_flag {
 	GORT__G_OWN_STACK = 16, /* its stack is a mapping of its own (stack_max), not a slot */
 	GORT__G_UNGUARDED = 32, /* no guard page: its stack pointer is checked at parks */
 	GORT__G_SYSTEM = 64,    /* ours: not counted by gort_num_goroutine */
+	GORT__G_LOCKED = 128,   /* runs on its M (g->m) and nowhere else: it parks there without a switch */
 };
 
 #define GORT__ARG_COPY 64       /* an argument of up to this size is carried inside the descriptor */
@@ -53,7 +54,7 @@ enum gort__g_flag {
 struct gort_g {
 	/* what switching and queueing touch */
 	gort__ctx ctx;
-	gort__m *m;                     /* a bound G's own M; (o) */
+	gort__m *m;                     /* a bound or locked G's own M; (o) */
 	uintptr_t stack_lo;             /* lowest usable address; (o) */
 	uintptr_t stack_hi;
 	uint64_t wait;                  /* the ticket word; atomic */
@@ -100,9 +101,17 @@ struct gort__m {
 	gort__m *link;                  /* sched.idle_m; under sched.lock */
 	uint32_t id;
 	uint32_t random;                /* (m) */
+	int32_t tid;                    /* the kernel's number for the thread */
+	uint32_t calls;                 /* announced calls made; written by (m), read (r) by the monitor */
+	uint32_t locks, pins;           /* gort_lock_os_thread, gort_preempt_disable: how deep; (m) */
+	uint32_t taken;                 /* enum gort__taken: why its P is gone; by the taker, read by (m) on seeing that */
+	bool dying;                     /* its locked goroutine has ended, and takes the thread along; (m) */
+	void *fault_stack;              /* see gort__os_fault_thread_begin; (m) */
 	void *san;                      /* the sanitizer's fiber of g0 */
 	uintptr_t g0_lo, g0_hi;         /* bounds of the thread's stack, for sanitizers */
 };
+
+enum gort__taken { GORT__TAKEN_BLOCKED, GORT__TAKEN_RUNNING };
 
 /* This thread's M; NULL on a thread that has not called in. Read through gort__m_self only. */
 extern GORT_API _Thread_local gort__m *gort__tls __attribute__((tls_model("initial-exec")));

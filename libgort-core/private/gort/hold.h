@@ -26,6 +26,9 @@
  * thread without a P. Releasing goes through the same CAS. YIELD on OWNED asks the holder to let others run at its
  * next entry. FENCED sends every entry to the slow path, whose full fence stands in for the heavy one.
  *
+ * The depth has two flags beside the count of calls under way. ANNOUNCED: between gort_syscall_enter and _exit; the P may
+ * be taken, sooner than otherwise. PINNED: between gort_preempt_disable and _enable; it may not.
+ *
  * This header is compiled as it is into tests/model, which explores it with weak memory.
  */
 #ifndef GORT__HOLD_H
@@ -47,9 +50,13 @@ enum {
 	GORT__HOLD_SEQ = 32,
 };
 
+#define GORT__DEPTH_ANNOUNCED 0x80000000u
+#define GORT__DEPTH_PINNED    0x40000000u
+#define GORT__DEPTH_COUNT     0x3fffffffu
+
 typedef struct gort__hold {
 	uint32_t state;     /* above; written by the holder and by askers */
-	uint32_t depth;     /* calls into the library under way; written by the holder only */
+	uint32_t depth;     /* calls into the library under way, and flags; written by the holder only */
 } gort__hold;
 
 #define GORT__HOLD_WITH(word, st) (((word) & ~(uint32_t)GORT__HOLD_STATE) | (uint32_t)(st))
@@ -66,6 +73,8 @@ static inline bool gort__hold_enter(gort__hold *h)
 
 	if (gort__likely(depth == 0))
 		gort__store_relaxed(&h->depth, 1);
+	else if (gort__unlikely(depth & GORT__DEPTH_ANNOUNCED))
+		return false;               /* a call that must not be: the slow path says so */
 	else
 		gort__store_relaxed(&h->depth, depth + 1);
 	gort__fence_compiler();             /* pairs with the heavy fence in gort__hold_ask */
@@ -82,6 +91,20 @@ static inline void gort__hold_leave(gort__hold *h)
 		gort__store_release(&h->depth, 0);              /* pairs with the acquire in gort__hold_ask */
 	else
 		gort__store_release(&h->depth, depth - 1);
+}
+
+/* The holder announces that it is about to block in the user's code. It is outside the library. */
+static inline void gort__hold_announce(gort__hold *h, uint32_t depth)
+{
+	gort__store_release(&h->depth, depth | GORT__DEPTH_ANNOUNCED);
+}
+
+/* And is back: as gort__hold_enter. */
+static inline bool gort__hold_return(gort__hold *h, uint32_t depth)
+{
+	gort__store_relaxed(&h->depth, (depth & ~GORT__DEPTH_ANNOUNCED) + 1);
+	gort__fence_compiler();             /* pairs with the heavy fence in gort__hold_ask */
+	return (gort__load_acquire(&h->state) & GORT__HOLD_MASK) == GORT__HOLD_OWNED;
 }
 
 /* What the holder is told by gort__hold_settle. */
@@ -183,10 +206,27 @@ static inline bool gort__hold_ask(gort__hold *h, bool want_yield)
 		return false;
 	gort__fence_heavy();                /* far half of gort__hold_enter */
 	w = asked;
-	if (gort__load_acquire(&h->depth) == 0)   /* pairs with the release in gort__hold_leave */
+	/* pairs with the release in gort__hold_leave */
+	if ((gort__load_acquire(&h->depth) & ~GORT__DEPTH_ANNOUNCED) == 0)
 		return gort__cas_acq_rel(&h->state, &w, GORT__HOLD_WITH(asked, GORT__HOLD_BORROWED));
 	gort__cas_relaxed(&h->state, &w, GORT__HOLD_WITH(asked, GORT__HOLD_OWNED) | (want_yield ? GORT__HOLD_YIELD : 0));
 	return false;
+}
+
+/*
+ * An outsider asks the holder to come by the slow path at its next entry. True: it will, and it is outside the library now;
+ * false: it is not, or holds nothing.
+ */
+static inline bool gort__hold_call_back(gort__hold *h)
+{
+	uint32_t w = gort__load_relaxed(&h->state);
+
+	do {
+		if ((w & GORT__HOLD_STATE) != GORT__HOLD_OWNED)
+			return false;
+	} while (!(w & GORT__HOLD_YIELD) && !gort__cas_relaxed(&h->state, &w, w | GORT__HOLD_YIELD));
+	gort__fence_heavy();                /* far half of gort__hold_enter */
+	return (gort__load_acquire(&h->depth) & GORT__DEPTH_COUNT) == 0;
 }
 
 /* The word is the borrower's but for the holder's BORROWED -> WAITED. True: the holder sleeps on it; wake it. */

@@ -47,6 +47,16 @@ bool gort__os_guard(enum gort__guard how, void *p, size_t size);
 void gort__os_signals_init(void);
 /* A thread of ours, detached, with a stack of about stack_size bytes. 0 or a negative errno. */
 int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
+/* The kernel's number of the calling thread. */
+int32_t gort__os_tid(void);
+/*
+ * Does that thread of this process sleep in the kernel? 1: yes; 0: it runs or is ready to; -1: not to be known. What was
+ * opened to find out stays open in *w, which the caller has zeroed at first, for the next question.
+ */
+struct gort__os_watch { int32_t tid; int file; };
+int gort__os_thread_blocked(struct gort__os_watch *w, int32_t tid);
+/* How many threads this process has; -1: not to be known. */
+long gort__os_thread_count(void);
 /* Called first on each of them: precise timers. */
 void gort__os_thread_begin(void);
 void gort__os_thread_stack(uintptr_t *lo, uintptr_t *hi);

@@ -5,11 +5,16 @@
 
 #include <gort/gmp.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct start {
@@ -76,6 +81,73 @@ int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const c
 	if (err != 0)
 		free(s);
 	return -err;
+}
+
+int32_t gort__os_tid(void)
+{
+	return (int32_t)syscall(SYS_gettid);
+}
+
+/*
+ * Reads "TID (name) S ..." of the watched thread; the name may hold anything. 1 or 0; -1: the thread has ended, and the file
+ * can be closed; -2: the number is not ours any more, since the program closes what it does not know.
+ */
+static int read_state(const struct gort__os_watch *w)
+{
+	char stat[128];
+	ssize_t n = pread(w->file, stat, sizeof stat - 1, 0);
+	const char *end;
+
+	if (n <= 0)
+		return errno == ESRCH ? -1 : -2;
+	stat[n] = '\0';
+	end = strrchr(stat, ')');
+	if (atol(stat) != w->tid || end == NULL || end[1] == '\0' || end[2] == '\0')
+		return -2;
+	return end[2] == 'S' || end[2] == 'D';
+}
+
+int gort__os_thread_blocked(struct gort__os_watch *w, int32_t tid)
+{
+	int state = -1, saved = errno;
+	char path[64];
+
+	if (w->tid != 0) {
+		state = read_state(w);
+		if (state >= 0 && w->tid == tid)
+			goto out;
+		if (state != -2)
+			close(w->file);
+		w->tid = 0;
+		state = -1;
+	}
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+	w->file = open(path, O_RDONLY | O_CLOEXEC);
+	if (w->file >= 0) {
+		w->tid = tid;
+		state = read_state(w);
+	}
+out:
+	errno = saved;
+	return state < 0 ? -1 : state;
+}
+
+long gort__os_thread_count(void)
+{
+	int saved = errno;
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	long n = 0;
+
+	if (d == NULL) {
+		errno = saved;
+		return -1;
+	}
+	while ((e = readdir(d)) != NULL)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	errno = saved;
+	return n;
 }
 
 void gort__os_thread_begin(void)
