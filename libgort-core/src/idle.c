@@ -105,19 +105,13 @@ void gort__wake_someone(void)
 		start_m(pp, true);
 }
 
-static bool p_has_work(gort__p *pp)
-{
-	return gort__runq_len(&pp->runq) > 0 || gort__stash_len(&pp->stash) > 0 ||
-	       gort__load_relaxed(&pp->runq.runnext) != NULL;
-}
-
 void gort__hand_off(gort__p *pp)
 {
 	if (gort__load_relaxed(&pp->retiring)) {
 		gort__p_retire(pp);
 		return;
 	}
-	if (p_has_work(pp) || pp->timers.n > 0 || gort__load_relaxed(&gort__sched.queued) > 0 ||
+	if (gort__p_has_work(pp) || pp->timers.n > 0 || gort__load_relaxed(&gort__sched.queued) > 0 ||
 	    gort__load_relaxed(&gort__sched.orphaned) > 0) {
 		start_m(pp, false);
 		return;
@@ -160,7 +154,12 @@ static bool work_waits(void)
 	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0)
 		return true;
 	for (uint32_t i = 0; i < n; i++) {
-		if (gort__surplus_len(gort__sched.ps[i]) == 0)
+		gort__p *pp = gort__sched.ps[i];
+
+		if (pp->idle && gort__p_has_work(pp))
+			return true;            /* there was no thread to be had for it */
+		/* one that is on its way to a thread is that thread's, and nobody else can get at what waits there */
+		if (gort__surplus_len(pp) == 0 || gort__load_relaxed(&pp->m) == NULL)
 			continue;
 		if (!leave_alone(gort__sched.ps[i]))
 			return true;
@@ -196,6 +195,7 @@ static void sleep_idle(gort__m *mp, gort_time deadline)
 		if (gort__load_acquire(&mp->note) != 0) {               /* pairs with the release in gort__m_hand */
 			gort__store_relaxed(&mp->note, 0);
 			gort__p_acquire(mp, mp->next_p);
+			mp->handed = true;
 			return;
 		}
 		gort__os_futex_wait(&mp->note, 0, deadline);
@@ -241,11 +241,16 @@ static bool more_waits(void)
 	return false;
 }
 
-/* A spinning M has found something to run. */
+/* An M that was spinning, or has just been handed a P, has found something to run. */
 static void found_work(gort__m *mp)
 {
-	stop_spinning(mp);
-	/* whoever made work while we were looking relied on us: look whether there is more of it */
+	if (mp->spinning)
+		stop_spinning(mp);
+	mp->handed = false;
+	/*
+	 * Whoever made work while we were looking relied on us, and who looked while the P was on its way could not get at
+	 * what waits there: look whether there is more.
+	 */
 	if (gort__load_relaxed(&gort__sched.npidle) > 0 && more_waits())
 		gort__wake_someone();
 }
@@ -399,7 +404,7 @@ gort_g *gort__find_runnable(gort__m *mp)
 {
 	gort_g *gp = find(mp);
 
-	if (mp->spinning)
+	if (mp->spinning || mp->handed)
 		found_work(mp);
 	return gp;
 }

@@ -77,6 +77,7 @@ static void m_main(void *arg)
 	gort__tls = mp;
 	gort__store_relaxed(&mp->hold.depth, 1);
 	gort__p_acquire(mp, mp->next_p);
+	mp->handed = true;
 	gort__sched_loop(mp);
 	/* its locked goroutine has ended */
 	gort__tls = NULL;

@@ -68,7 +68,8 @@ gort__p *gort__p_from_idle(gort_time due)
 	gort__p *pp;
 
 	for (gort__p **p = at; *p != NULL; p = &(*p)->link) {
-		if ((*p)->timer_next <= due) {
+		/* work is left in an idle one when there was no thread to be had for it */
+		if ((*p)->timer_next <= due || gort__p_has_work(*p)) {
 			at = p;
 			break;
 		}

@@ -100,6 +100,11 @@ static inline uint32_t gort__surplus_len(gort__p *pp)
 	return gort__runq_len(&pp->runq) + gort__stash_len(&pp->stash);
 }
 
+static inline bool gort__p_has_work(gort__p *pp)
+{
+	return gort__surplus_len(pp) > 0 || gort__load_relaxed(&pp->runq.runnext) != NULL;
+}
+
 /* lock ranks, lowest first: a thread takes locks in this order only */
 /* channel and sync locks < sched.lock < pool locks of stack.c and g.c */
 
@@ -162,7 +167,7 @@ void gort__sched_init(void);
 /* p.c */
 int gort__p_init(uint32_t n);
 void gort__p_to_idle(gort__p *pp);              /* under sched.lock */
-gort__p *gort__p_from_idle(gort_time due);      /* under sched.lock; one with a timer due by then first */
+gort__p *gort__p_from_idle(gort_time due);      /* under sched.lock; one with work, or a timer due by then, first */
 bool gort__p_claim_idle(gort__p *pp);           /* this very one, if it is idle */
 void gort__p_acquire(gort__m *mp, gort__p *pp);
 gort__p *gort__p_release(gort__m *mp);          /* under sched.lock */

@@ -3,7 +3,7 @@
  * The monitor: the one thread that holds no P. It looks at each P in turn and takes it away (hold.h) from a goroutine that
  * keeps it while others wait:
  *
- *   in an announced call             after 20 microseconds
+ *   in an announced call             after 20 microseconds, or when its thread sleeps in the kernel
  *   its thread asleep in the kernel  after 100 microseconds without a scheduling decision
  *   its thread running, or ready to  after a slice; one inside the library is asked to yield instead
  *
@@ -12,8 +12,8 @@
  *
  * It also sees to timers that nobody watches, gives deep stacks back to the system, and reports a deadlock.
  *
- * Pace: 100 microseconds after something was taken, then twice as long each time, up to 10 milliseconds; in between when a
- * P has been found not to move, or when a held P's next timer is due. When every P is idle, or held by a thread that
+ * Pace: 100 microseconds after something was taken, then half of the time that has passed since, up to 10 milliseconds; in
+ * between when a P has been found not to move, or when a held P's next timer is due. When every P is idle, or held by a thread that
  * sleeps in the kernel with nothing waiting behind it, the monitor sleeps until it is told (gort__sysmon_deep): a program at rest
  * makes no system call. Such a holder comes by its slow path when it is back (gort__hold_call_back), and whoever queues
  * work globally looks at that word after a fence.
@@ -35,10 +35,12 @@ static struct {
 	uint32_t note;                  /* futex: 1 when the monitor is to look */
 	gort_time wake_at;              /* when it will look by itself; atomic */
 	/* the monitor's own */
-	gort_duration pace;
+	gort_duration pace;             /* how long it sleeps when nothing else is due */
+	gort_time told_at;              /* when it was told to look, or took something, last */
 	int quiet;                      /* looks in a row with nothing to do */
 	int doubts;                     /* times that all waited for ever, but for some thread */
 	bool took;                      /* something was taken at the present look */
+	bool surplus;                   /* something waits behind one of the Ps */
 	gort_time trim_at;
 	uint64_t trim_seen;             /* goroutines ended by the last trim */
 } mon;
@@ -136,6 +138,9 @@ static void take(gort__p *pp, enum gort__taken why, gort_time now)
 		mon.took = true;
 		gort__hand_off(got);
 	}
+	/* others could come and get some of what waits there */
+	if (gort__load_relaxed(&gort__sched.npidle) > 0)
+		gort__wake_someone();
 }
 
 /* When to look at pp again, INT64_MAX: at the usual pace. */
@@ -143,28 +148,24 @@ static gort_time look_at(gort__p *pp, gort_time now)
 {
 	gort__m *mp = gort__load_acquire(&pp->m);
 	uint32_t depth, calls;
-	bool waits, blocked;
+	bool waits, wanted, moved, blocked;
 
 	if (gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) &&
 	    (now - pp->seen.at) / GORT__CALM_RATE > gort__load_relaxed(&pp->tick) - pp->seen.tick) {
 		gort__store_relaxed(&gort__sched.calm, 0);
 		gort__wake_someone();
 	}
+	/* a thread that blocks does nothing with its P, which can come and get what waits elsewhere */
+	waits = gort__options.retake && others_wait(pp, now);
+	wanted = waits || (gort__options.retake && mon.surplus && gort__load_relaxed(&gort__sched.npidle) == 0);
 	if (mp == NULL) {
 		pp->seen.m = NULL;
-		return INT64_MAX;
+		/* idle; or on its way to a thread, after which it is to be looked at as soon as the last holder was */
+		return waits && mon.pace < MILLI ? now + 2 * GRACE : INT64_MAX;
 	}
-	waits = gort__options.retake && others_wait(pp, now);
 	depth = gort__load_relaxed(&mp->hold.depth);
-	if (!unmoved(pp, mp, now)) {
-		/* whether it stands still shows only at a second look, which shall not be long after this one */
-		if (waits && (depth & GORT__DEPTH_ANNOUNCED))
-			return now + GRACE;
-		return waits && mon.pace > MILLI ? now + SOON : INT64_MAX;
-	}
-	if (!waits)
-		return INT64_MAX;
-	if (depth & GORT__DEPTH_PINNED)
+	moved = !unmoved(pp, mp, now);
+	if (!wanted || (depth & GORT__DEPTH_PINNED))
 		return INT64_MAX;
 	if (depth & GORT__DEPTH_ANNOUNCED) {
 		calls = gort__load_relaxed(&mp->calls);
@@ -172,16 +173,20 @@ static gort_time look_at(gort__p *pp, gort_time now)
 			pp->seen.calls = calls;
 			pp->seen.call_at = now;
 		}
-		if (now - pp->seen.call_at < GRACE)
-			return pp->seen.call_at + GRACE;
-		take(pp, GORT__TAKEN_BLOCKED, now);
-		return now + SOON;
+		if (now - pp->seen.call_at >= GRACE || gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1)
+			take(pp, GORT__TAKEN_BLOCKED, now);
+		return now + GRACE;             /* who announces one call announces the next */
 	}
+	if (moved)
+		/* whether it stands still shows only at a second look: one that is soon after this, or soon after a take */
+		return mon.pace > MILLI ? now + SOON : mon.pace == SOON ? now + 2 * GRACE : INT64_MAX;
 	if (now - pp->seen.at < SOON)
 		return pp->seen.at + SOON;
 	blocked = depth == 0 && gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1;
+	if (!blocked && !waits)
+		return INT64_MAX;
 	if (!blocked && now - pp->seen.at < slice()) {
-		/* others could come and get it */
+		/* as in take */
 		if (gort__load_relaxed(&gort__sched.npidle) > 0)
 			gort__wake_someone();
 		pp->seen.gap *= 2;
@@ -191,12 +196,16 @@ static gort_time look_at(gort__p *pp, gort_time now)
 	return now + SOON;
 }
 
-/* Timers of idle Ps without an M asleep for them. */
-static void watch_idle_timers(gort_time now)
+/* Idle Ps with timers that no M sleeps for, or with work for which there was no thread to be had. */
+static void watch_idle(gort_time now)
 {
-	gort__p *pp = NULL;
+	uint32_t n = gort__load_acquire(&gort__sched.nps);
+	bool stranded = false;
+	gort__p *pp;
 
-	if (gort__load_relaxed(&gort__sched.timer_when) <= now || next_timer(false) > now)
+	for (uint32_t i = 0; i < n && !stranded; i++)
+		stranded = gort__load_relaxed(&gort__sched.ps[i]->m) == NULL && gort__p_has_work(gort__sched.ps[i]);
+	if (!stranded && (gort__load_relaxed(&gort__sched.timer_when) <= now || next_timer(false) > now))
 		return;
 	gort__lock_lock(&gort__sched.lock);
 	pp = gort__p_from_idle(now);
@@ -245,7 +254,7 @@ static bool at_rest(gort__p *pp, gort_time now)
 	gort__m *mp = gort__load_acquire(&pp->m);
 
 	if (mp == NULL)
-		return gort__surplus_len(pp) == 0;
+		return !gort__p_has_work(pp);
 	return mp == pp->seen.m && gort__load_relaxed(&pp->tick) == pp->seen.tick && !others_wait(pp, now) &&
 	       (gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_COUNT) == 0 &&
 	       gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1;
@@ -297,7 +306,7 @@ static void sleep_until(gort_time when)
 		gort__os_futex_wait(&mon.note, 0, when);
 	if (gort__load_relaxed(&mon.note) != 0) {
 		gort__store_relaxed(&mon.note, 0);
-		mon.pace = SOON;                /* told: something has begun */
+		mon.told_at = gort__os_now();
 	}
 	gort__store_relaxed(&mon.wake_at, 0);
 }
@@ -345,7 +354,7 @@ static void rest_deep(gort_time until, gort_time now)
 		mon.quiet = 0;
 	}
 	gort__store_relaxed(&gort__sysmon_deep, 0);
-	if (mon.pace == SOON)
+	if (mon.told_at > now)
 		mon.quiet = mon.doubts = 0;
 }
 
@@ -358,17 +367,22 @@ static void monitor(void *arg)
 		uint32_t n = gort__load_acquire(&gort__sched.nps);
 		bool slow_timers, more;
 
-		mon.took = false;
+		mon.took = mon.surplus = false;
+		for (uint32_t i = 0; i < n && !mon.surplus; i++)
+			mon.surplus = gort__surplus_len(gort__sched.ps[i]) > 0;
 		for (uint32_t i = 0; i < n; i++) {
 			gort_time t = look_at(gort__sched.ps[i], now);
 
 			want = t < want ? t : want;
 		}
-		watch_idle_timers(now);
+		watch_idle(now);
 		slow_timers = gort__slow_timers_run(now);
 		more = trim(now);
 
-		mon.pace = mon.took ? SOON : 2 * mon.pace < LONG ? 2 * mon.pace : LONG;
+		if (mon.took)
+			mon.told_at = now;
+		mon.pace = (now - mon.told_at) / 2;
+		mon.pace = mon.pace < SOON ? SOON : mon.pace > LONG ? LONG : mon.pace;
 		if (gort__load_relaxed(&gort__sched.calm) && mon.pace > CALM)
 			mon.pace = CALM;
 		if (slow_timers && want > now + MILLI)
@@ -403,6 +417,7 @@ int gort__sysmon_start(void)
 	mon.wake_at = mon.trim_at = 0;
 	mon.trim_seen = 0;
 	mon.pace = SOON;
+	mon.told_at = gort__os_now();
 	mon.quiet = mon.doubts = 0;
 	gort__sysmon_slow = gort__sysmon_deep = 0;
 	return gort__os_thread(monitor, NULL, 64 * 1024, "gort-monitor", true);

@@ -94,6 +94,7 @@ struct gort__m {
 	gort_g *bound;                  /* a plain thread's G; NULL on our own threads */
 	uint32_t note;                  /* idle: sleeps while 0 */
 	bool spinning;                  /* looking for work, counted in sched.nspinning; (m), or who wakes it */
+	bool handed;                    /* has got its P from somebody, and found nothing to run since; (m) */
 	bool idle;                      /* in sched.idle_m; under sched.lock */
 	gort__p *next_p;                /* handed over by who wakes it */
 	gort_g *next_g;                 /* for g0: to be run next, when it has left its stack; (m) */
