@@ -246,6 +246,8 @@ static void found_work(gort__m *mp)
 {
 	if (mp->spinning)
 		stop_spinning(mp);
+	else
+		gort__fence_seq_cst();          /* between having the P and looking who is idle; the far half is in go_idle */
 	mp->handed = false;
 	/*
 	 * Whoever made work while we were looking relied on us, and who looked while the P was on its way could not get at

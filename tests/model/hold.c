@@ -18,6 +18,8 @@ static uint32_t spare;          /* 1: the P is in nobody's hands (the idle list)
 static uint32_t spare_lock;
 static bool (*ask)(gort__hold *h, bool want_yield);     /* gort__hold_ask, or a faulty one */
 static bool puts_off;           /* enters as by gort__enter_nosched: a request to yield waits for the next entry */
+static uint32_t work, deep, note;       /* the monitor's sleep */
+static bool silent;             /* a fault: who comes back does not tell the monitor */
 static bool careless_wait;      /* a fault: sleeps on BORROWED itself, which nobody knows of */
 
 static void show_state(char *buf, size_t size, uint64_t w)
@@ -35,7 +37,11 @@ static void setup_with(bool fenced)
 	hold.depth = 0;
 	data = spare = spare_lock = 0;
 	ask = gort__hold_ask;
-	puts_off = careless_wait = false;
+	puts_off = careless_wait = silent = false;
+	work = deep = note = 0;
+	model_name(&work, "work", NULL);
+	model_name(&deep, "deep", NULL);
+	model_name(&note, "note", NULL);
 	model_name(&hold.state, "state", show_state);
 	model_name(&hold.depth, "depth", NULL);
 	model_name(&data, "the P's data", NULL);
@@ -67,13 +73,11 @@ static void finish(void)
 
 /* --- the holder: gort__enter_slow and its await_borrower without the spinning --- */
 
-/* False: it has no P. */
-static bool enter(void)
+/* The slow path. False: it has no P. */
+static bool settled(void)
 {
 	uint32_t w;
 
-	if (gort__hold_enter(&hold))
-		return true;
 	for (;;) {
 		switch (gort__hold_settle(&hold)) {
 		case GORT__SETTLED_YIELD:
@@ -97,6 +101,11 @@ static bool enter(void)
 			return false;
 		}
 	}
+}
+
+static bool enter(void)
+{
+	return gort__hold_enter(&hold) || settled();
 }
 
 /* A P to nobody, and one from nobody, as by the idle list. */
@@ -167,6 +176,71 @@ static void holder_releases(void)
 	gort__hold_leave(&hold);
 	model_mark(2);
 	call();
+}
+
+/* Announces a call that blocks, and comes back: gort_syscall_enter and _exit. */
+static void holder_announces(void)
+{
+	call();
+	model_mark(1);
+	gort__hold_announce(&hold, 0);
+	model_mark(2);
+	if (gort__hold_return(&hold, GORT__DEPTH_ANNOUNCED) || settled())
+		touch();
+	gort__hold_leave(&hold);
+}
+
+/* Pinned: the P is its own in the user's code too. */
+static void holder_pins(void)
+{
+	uint32_t depth;
+
+	if (!enter() && get_spare())
+		gort__hold_acquire(&hold);
+	depth = gort__load_relaxed(&hold.depth);
+	if ((gort__load_relaxed(&hold.state) & GORT__HOLD_STATE) == GORT__HOLD_NONE) {
+		gort__hold_leave(&hold);
+		return;
+	}
+	gort__store_relaxed(&hold.depth, depth | GORT__DEPTH_PINNED);
+	gort__hold_leave(&hold);
+	model_mark(1);
+	touch();
+	model_mark(2);
+	if (enter()) {
+		touch();
+		gort__store_relaxed(&hold.depth, gort__load_relaxed(&hold.depth) & ~GORT__DEPTH_PINNED);
+	}
+	gort__hold_leave(&hold);
+}
+
+/*
+ * The monitor's sleep until told (sysmon.c, rest_deep) and a holder that comes back and makes work: it must not sleep on
+ * without having been told.
+ */
+static void holder_makes_work(void)
+{
+	if (!gort__hold_enter(&hold)) {
+		/* gort__enter_slow: SETTLED_YIELD, and gort__sysmon_busy */
+		gort__hold_settle(&hold);
+		gort__fence_seq_cst();
+		if (gort__load_relaxed(&deep) && !silent) {
+			gort__store_release(&note, 1);
+			gort__os_futex_wake(&note, 1);
+		}
+	}
+	gort__store_relaxed(&work, 1);
+	gort__hold_leave(&hold);
+}
+
+static void rests_deep(void)
+{
+	gort__store_relaxed(&deep, 1);
+	gort__fence_seq_cst();
+	if (gort__hold_call_back(&hold) && gort__load_relaxed(&work) == 0) {
+		while (gort__load_acquire(&note) == 0)
+			gort__os_futex_wait(&note, 0, GORT_FOREVER);
+	}
 }
 
 /* --- the outsiders: gort__p_steal and gort__p_take --- */
@@ -298,6 +372,35 @@ static void setup_careless(void)
 	careless_wait = true;
 }
 
+static void setup_silent(void)
+{
+	setup();
+	silent = true;
+}
+
+/* gort__hold_ask as if there were no pins. */
+static bool ask_regardless(gort__hold *h, bool want_yield)
+{
+	uint32_t w = gort__load_relaxed(&h->state);
+	uint32_t asked = GORT__HOLD_WITH(w + GORT__HOLD_SEQ, GORT__HOLD_ASKED);
+
+	(void)want_yield;
+	if ((w & GORT__HOLD_STATE) != GORT__HOLD_OWNED || !gort__cas_acquire(&h->state, &w, asked))
+		return false;
+	gort__fence_heavy();
+	w = asked;
+	if ((gort__load_acquire(&h->depth) & GORT__DEPTH_COUNT) == 0)
+		return gort__cas_acq_rel(&h->state, &w, GORT__HOLD_WITH(asked, GORT__HOLD_BORROWED));
+	gort__cas_relaxed(&h->state, &w, GORT__HOLD_WITH(asked, GORT__HOLD_OWNED));
+	return false;
+}
+
+static void setup_regardless(void)
+{
+	setup();
+	ask = ask_regardless;
+}
+
 #define THREE(a, b, c) { { "holder", a }, { "asker", b }, { "other", c } }
 
 static const model_test tests[] = {
@@ -317,6 +420,15 @@ static const model_test tests[] = {
 	{ "a holder that releases, a thief and a taker", setup, THREE(holder_releases, steal, take), finish,
 	  .lengthy = true },
 	{ "a busy thief and another", setup, THREE(holder_once, steal_twice, steal), finish, .lengthy = true },
+	{ "an announced call, one thief", setup, THREE(holder_announces, steal_twice, NULL), finish },
+	{ "an announced call, one taker", setup, THREE(holder_announces, take_twice, NULL), finish },
+	{ "an announced call, a thief and a taker", setup, THREE(holder_announces, steal, take), finish },
+	{ "fenced: an announced call, one taker", setup_fenced, THREE(holder_announces, take_twice, NULL), finish },
+	{ "a pinned holder, one thief", setup, THREE(holder_pins, steal_twice, NULL), finish },
+	{ "a pinned holder, one taker", setup, THREE(holder_pins, take, NULL), finish },
+	{ "fenced: a pinned holder, one thief", setup_fenced, THREE(holder_pins, steal_twice, NULL), finish },
+	{ "the monitor sleeps until told", setup, THREE(holder_makes_work, rests_deep, NULL), NULL },
+	{ "fenced: the monitor sleeps until told", setup_fenced, THREE(holder_makes_work, rests_deep, NULL), NULL },
 	{ "fenced: one thief", setup_fenced, THREE(holder_thrice, steal_twice, NULL), finish },
 	{ "fenced: a holder that releases, one taker", setup_fenced, THREE(holder_releases, take_twice, NULL), finish },
 	{ "fenced: two thieves", setup_fenced, THREE(holder_once, steal, steal), finish, .alike = 2 },
@@ -336,6 +448,11 @@ static const model_test tests[] = {
 	{ "fault: changes of the state are not atomic", setup, THREE(holder_once, steal, NULL), finish, split_state, "" },
 	{ "fault: asks without a number", setup_unnumbered, THREE(holder_once, steal, steal), finish, NULL, "data race" },
 	{ "fault: the depth is looked at first", setup_early, THREE(holder_once, steal, NULL), finish, NULL, "data race" },
+	{ "fault: the asker does not see pins", setup_regardless, THREE(holder_pins, steal, NULL), finish, NULL, "data race" },
+	{ "fault: no heavy fence before the monitor's sleep", setup, THREE(holder_makes_work, rests_deep, NULL), NULL,
+	  without_heavy_fence, "deadlock" },
+	{ "fault: who comes back does not tell the monitor", setup_silent, THREE(holder_makes_work, rests_deep, NULL), NULL,
+	  NULL, "deadlock" },
 	{ "fault: the holder waits unannounced", setup_careless, THREE(holder_once, steal, NULL), finish, NULL,
 	  "deadlock" },
 };
