@@ -131,16 +131,16 @@ void gort__hand_off(gort__p *pp)
  */
 static bool leave_alone(gort__p *pp)
 {
-	uint32_t before = gort__load_relaxed(&pp->tick);
+	uint64_t before = gort__load_relaxed(&pp->tick);
 	gort_time t = gort__os_now();
 	gort__m *mp;
-	uint32_t ticks;
+	uint64_t ticks;
 
 	for (int i = 0; i < 16; i++)
 		gort__cpu_relax();
 	ticks = gort__load_relaxed(&pp->tick) - before;
 	if (ticks > 0)
-		return (gort__os_now() - t) / ticks < GORT__CALM_RATE && gort__surplus_len(pp) < GORT__RUNQ_SIZE / 4;
+		return (gort__os_now() - t) / (gort_time)ticks < GORT__CALM_RATE && gort__surplus_len(pp) < GORT__RUNQ_SIZE / 4;
 	mp = gort__load_acquire(&pp->m);
 	return mp != NULL && (gort__load_relaxed(&mp->hold.depth) & ~GORT__DEPTH_ANNOUNCED) != 0;
 }

@@ -194,6 +194,7 @@ uint32_t gort__p_steal(gort__p *to, gort__p *victim)
 		}
 	}
 	gort__p_give_back(victim);
+	gort__store_relaxed(&to->steals, to->steals + (n > 0));
 	return n;
 }
 

@@ -20,7 +20,7 @@ struct gort__p {
 	/* run queue */
 	struct gort__runq runq;         /* gort/runq.h; (h); first, where gort__ready looks for it */
 	struct gort__stash stash;       /* stash.h; (h) */
-	uint32_t tick;                  /* scheduling decisions made; written by (h), read (r) by the monitor */
+	uint64_t tick;                  /* scheduling decisions made; written by (h), read (r) by the monitor */
 	uint32_t chain;                 /* runnext taken in a row; (h) */
 	gort__m *m;                     /* the holder; NULL: idle. Written under hold or sched.lock, read (r) */
 	/* spawning and ending */
@@ -31,6 +31,7 @@ struct gort__p {
 	uint32_t credits;               /* stacks reserved for goroutines not yet spawned; (h) */
 	uint64_t id_next, id_end;       /* goroutine ids to give out; (h) */
 	uint64_t spawned, ended;        /* goroutines, ours not; written by (h), read (r) */
+	uint64_t parks, steals;         /* written by (h), read (r) */
 	/* timers */
 	struct gort__heap timers;       /* heap.h; (h) */
 	uint32_t stale;                 /* cancelled deadlines still in the heap; atomic */
@@ -45,7 +46,7 @@ struct gort__p {
 	gort__p *link;                  /* sched.idle_p; under sched.lock */
 	/* the monitor's own notes */
 	struct {
-		uint32_t tick;          /* as it was when it was last seen to have changed, */
+		uint64_t tick;          /* as it was when it was last seen to have changed, */
 		gort_time at;           /* and when that was */
 		gort__m *m;             /* the holder */
 		uint32_t calls;         /* its announced calls, */
@@ -209,6 +210,7 @@ void gort__stack_unmap(gort_g *gp);
 void gort__stack_give_all(gort__p *pp);
 void gort__stack_trim_cache(gort__p *pp);
 bool gort__stack_trim_pool(void);               /* true: there is more to do later */
+void gort__stack_stats(gort_stats *s);
 struct gort__stack_at { uintptr_t lo, hi; size_t size; uint32_t stack; bool own; };
 bool gort__stack_find(uintptr_t addr, struct gort__stack_at *at);       /* in a guard? safe in a signal handler */
 #ifdef GORT__TSAN

@@ -227,7 +227,7 @@ bool gort__run_timers(gort__p *pp)
 }
 
 /* Every 16th decision: what cannot wait for an empty queue. A goroutine to run at once, or NULL. */
-static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint32_t tick)
+static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 {
 	gort__run_timers(pp);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.orphaned) > 0))
@@ -249,7 +249,7 @@ static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint32_t tick)
 /* The next goroutine of this P's own; NULL: look further, on g0. */
 static inline gort_g *next_local(gort__p *pp)
 {
-	uint32_t tick = pp->tick + 1;
+	uint64_t tick = pp->tick + 1;
 	gort_g *gp;
 
 	gort__store_relaxed(&pp->tick, tick);
@@ -483,6 +483,7 @@ gort__m *gort__park(gort__m *mp)
 		if (gp->flags & GORT__G_LOCKED)
 			return locked_wait(mp);
 	}
+	gort__store_relaxed(&mp->p->parks, mp->p->parks + 1);
 	return switch_to(mp, gp, next_local(mp->p));
 }
 
@@ -620,7 +621,7 @@ gort__m *gort__yield(gort__m *mp)
 {
 	gort_g *gp = mp->curg, *next;
 	gort__p *pp = mp->p;
-	uint32_t tick;
+	uint64_t tick;
 
 	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)))
 		return yield_any(mp);

@@ -455,6 +455,18 @@ size_t gort__stack_slot_max(void)
 	return pool.small_slot - guard_size(pool.small_slot);
 }
 
+void gort__stack_stats(gort_stats *s)
+{
+	gort__lock_lock(&pool.lock);
+	s->stacks = pool.reserved;
+	s->stack_slots = pool.total;
+	for (uint32_t i = 0; i < pool.narenas; i++)
+		s->stack_bytes += (uint64_t)pool.arenas[i].slots * pool.arenas[i].slot_size;
+	s->guard = pool.guard == GORT__GUARD_MADVISE ? GORT_GUARD_MADVISE :
+		   pool.guard == GORT__GUARD_MPROTECT ? GORT_GUARD_MPROTECT : GORT_GUARD_NONE;
+	gort__lock_unlock(&pool.lock);
+}
+
 bool gort__stack_find(uintptr_t addr, struct gort__stack_at *at)
 {
 	uint32_t n = gort__load_acquire(&pool.narenas);

@@ -113,7 +113,7 @@ static gort_duration slice(void)
 /* Notes what the P does now. True: the same goroutine as at the last look, without a scheduling decision since. */
 static bool unmoved(gort__p *pp, gort__m *mp, gort_time now)
 {
-	uint32_t tick = gort__load_relaxed(&pp->tick);
+	uint64_t tick = gort__load_relaxed(&pp->tick);
 
 	if (tick == pp->seen.tick && mp == pp->seen.m)
 		return true;
@@ -151,7 +151,7 @@ static gort_time look_at(gort__p *pp, gort_time now)
 	bool waits, wanted, moved, blocked;
 
 	if (gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) &&
-	    (now - pp->seen.at) / GORT__CALM_RATE > gort__load_relaxed(&pp->tick) - pp->seen.tick) {
+	    (now - pp->seen.at) / GORT__CALM_RATE > (gort_time)(gort__load_relaxed(&pp->tick) - pp->seen.tick)) {
 		gort__store_relaxed(&gort__sched.calm, 0);
 		gort__wake_someone();
 	}

@@ -287,6 +287,42 @@ GORT_API uint64_t gort_park_ticket(gort_g *g);
  */
 GORT_API bool gort_try_ready(gort_g *g, uint64_t ticket);
 
+/* --- looking inside --------------------------------------------------------------------------------------------- */
+
+enum { GORT_GUARD_NONE, GORT_GUARD_MPROTECT, GORT_GUARD_MADVISE };
+enum { GORT_FENCE_ASYMMETRIC, GORT_FENCE_FULL };
+
+/* Numbers about the scheduler. New ones come at the end. */
+typedef struct gort_stats {
+	/* now */
+	uint64_t goroutines, runnable, running, waiting;        /* the last three about add up to the first */
+	uint64_t procs, idle_procs;
+	uint64_t threads, idle_threads, spinning_threads;       /* that run goroutines: ours, not those that only call in */
+	uint64_t blocked_threads, detached_threads;     /* of them, whose P was taken while they blocked, and computed */
+	uint64_t timers;                /* deadlines; those called off leave with a delay */
+	uint64_t stacks;                /* reserved for goroutines, and ahead */
+	uint64_t stack_slots, stack_bytes;      /* address space there is for them; memory is used as touched */
+	/* since the start */
+	uint64_t spawns, switches, parks, steals;
+	uint64_t retakes, preemptions;  /* Ps taken from blocked threads, and from computing ones */
+	uint64_t polls;
+	/* how it works here */
+	uint32_t guard;                 /* GORT_GUARD_...: what lies at the end of a stack */
+	uint32_t fence;                 /* GORT_FENCE_FULL: no membarrier(2), so every entry pays for a fence */
+} gort_stats;
+
+/**
+ * gort_stats_get - numbers about the scheduler
+ *
+ * size is sizeof(gort_stats) as the program knows it; what this library knows not is 0. 0, or -EINVAL for NULL or a size
+ * of 0. Never blocks. From anywhere. Go: runtime.ReadMemStats, runtime/metrics.
+ *
+ *     gort_stats s;
+ *     gort_stats_get(&s, sizeof s);
+ *     printf("%llu goroutines\n", (unsigned long long)s.goroutines);
+ */
+GORT_API int gort_stats_get(gort_stats *out, size_t size);
+
 /* --- errors and version ----------------------------------------------------------------------------------------- */
 
 #define GORT_ENOHOST    (-10001)        /* no such host */
