@@ -189,8 +189,8 @@ static gort_time look_at(gort__p *pp, gort_time now)
 		/* as in take */
 		if (gort__load_relaxed(&gort__sched.npidle) > 0)
 			gort__wake_someone();
-		pp->seen.gap *= 2;
-		return now + (pp->seen.gap < MILLI ? pp->seen.gap : MILLI);
+		pp->seen.gap = 2 * pp->seen.gap < MILLI ? 2 * pp->seen.gap : MILLI;
+		return now + pp->seen.gap;
 	}
 	take(pp, blocked ? GORT__TAKEN_BLOCKED : GORT__TAKEN_RUNNING, now);
 	return now + SOON;
@@ -396,7 +396,7 @@ static void monitor(void *arg)
 		want = timers < want ? timers : want;
 		/* a held P's own: its holder may compute */
 		timers = next_timer(true);
-		if (timers != INT64_MAX) {
+		if (timers < INT64_MAX - SOON) {
 			timers = timers < now + MILLI - SOON ? now + MILLI : timers + SOON;
 			want = timers < want ? timers : want;
 		}
