@@ -68,19 +68,10 @@ static void works(void *arg)
 }
 
 /* Settled: a whole window without a switch. A busy machine delays that, and nothing bounds it but the alarm. */
-static int idle(void)
+static int settles(void)
 {
 	const gort_duration window = 3 * GORT_SECOND;
 
-	gort_set_maxprocs(4);
-	never = gort_chan_new(0, 0);
-	for (int i = 0; i < 100; i++)
-		spawn(works, NULL);
-	for (intptr_t i = 0; i < 6; i++) {
-		spawn(parks, (void *)i);
-		await_parked(&parked[i]);
-	}
-	await_count(&some_done, 100);
 	for (int i = 0; i < 20; i++) {
 		long before = others_switches(), after;
 
@@ -91,6 +82,66 @@ static int idle(void)
 			return 0;
 	}
 	return 1;
+}
+
+static int ends[2];
+
+static void reads(void *arg)
+{
+	char b;
+
+	count_up(&some_done);
+	(void)!read(ends[0], &b, 1);
+	if (arg != NULL) {
+		count_up(&some_done);
+		(void)!read(ends[0], &b, 1);
+	}
+	gort_yield();
+	count_up(&some_done);
+}
+
+/*
+ * A goroutine sits in a read that nobody announced, on the only P, and others wait for it: the program is at rest all the
+ * same. When the read returns the scheduler is back.
+ */
+static int blocked(void)
+{
+	int r;
+
+	gort_set_maxprocs(1);
+	if (pipe(ends) != 0)
+		return 2;
+	never = gort_chan_new(0, 0);
+	spawn(parks, NULL);
+	await_parked(&parked[0]);
+	spawn(reads, &ends);
+	await_count(&some_done, 1);
+	r = settles();
+	/* it makes itself runnable and blocks again, with the monitor asleep in between */
+	if (write(ends[1], "x", 1) != 1)
+		return 3;
+	await_count(&some_done, 2);
+	r |= settles();
+	spawn(reads, NULL);             /* from a plain thread, while the only P's holder is in the kernel */
+	await_count(&some_done, 3);
+	if (write(ends[1], "xy", 2) != 2)
+		return 4;
+	await_count(&some_done, 5);
+	return r;
+}
+
+static int idle(void)
+{
+	gort_set_maxprocs(4);
+	never = gort_chan_new(0, 0);
+	for (int i = 0; i < 100; i++)
+		spawn(works, NULL);
+	for (intptr_t i = 0; i < 6; i++) {
+		spawn(parks, (void *)i);
+		await_parked(&parked[i]);
+	}
+	await_count(&some_done, 100);
+	return settles();
 }
 
 /* --- allocation --- */
@@ -183,12 +234,19 @@ static int allocates_nothing(void)
 }
 
 static const struct test_child children[] = {
-	{ "idle", idle }, { "allocates_nothing", allocates_nothing }, { NULL, NULL },
+	{ "idle", idle },
+	{ "blocked", blocked }, { "allocates_nothing", allocates_nothing }, { NULL, NULL },
 };
 
 START_TEST(an_idle_program_makes_no_system_calls)
 {
 	test_child_says("idle", NULL, 0, "");
+}
+END_TEST
+
+START_TEST(a_program_at_rest_behind_a_blocked_thread_makes_no_system_calls)
+{
+	test_child_says("blocked", NULL, 0, "");
 }
 END_TEST
 
@@ -204,6 +262,7 @@ int main(int argc, char **argv)
 
 	test_begin(&s, argc, argv, "quiet", children);
 	test_add(&s, an_idle_program_makes_no_system_calls);
+	test_add(&s, a_program_at_rest_behind_a_blocked_thread_makes_no_system_calls);
 	test_add(&s, blocking_operations_allocate_nothing);
 	return test_end(&s);
 }
