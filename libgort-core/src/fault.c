@@ -19,15 +19,6 @@ void gort__fatal(const char *words)
 	die(line, snprintf(line, sizeof line, "fatal error: %s\n", words), sizeof line);
 }
 
-void gort__panic(const char *words)
-{
-	gort__m *mp = gort__m_self();
-	char line[256];
-	uint64_t id = mp != NULL && mp->curg != NULL ? mp->curg->id : 0;
-
-	die(line, snprintf(line, sizeof line, "panic: %s\n\ngoroutine %llu [running]\n", words, (unsigned long long)id), sizeof line);
-}
-
 void gort__throw(const char *where_what)
 {
 	char line[256];

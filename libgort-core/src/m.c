@@ -5,6 +5,8 @@
  */
 #include "runtime.h"
 
+#include "panic.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -71,6 +73,7 @@ static void m_main(void *arg)
 	mp->fault_stack = gort__os_fault_thread_begin();
 	mp->tid = gort__os_tid();
 	mp->errno_at = errno_at();
+	mp->cxx = gort__cxx_globals();
 #ifdef GORT__TSAN
 	mp->san = __tsan_get_current_fiber();
 #endif
@@ -128,6 +131,7 @@ static void unbind(void *arg)
 	gort__m *mp = arg;
 	gort_g *gp = mp->bound;
 
+	gort__thread_end(gp);
 	gort__tls = NULL;
 	gort__store_relaxed(&gp->status, GORT__G_FREE);
 	mp->bound = NULL;
@@ -173,10 +177,12 @@ int gort__m_bind(void)
 	gp->flags = GORT__G_BOUND | GORT__G_SYSTEM;
 	gp->m = mp;
 	gp->note = 0;
+	memset(&gp->live, 0, sizeof gp->live);
 	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
 	mp->tid = gort__os_tid();
 	mp->bound = mp->curg = gp;
 	mp->errno_at = errno_at();
+	mp->cxx = gort__cxx_globals();
 	mp->p = NULL;
 	gort__store_relaxed(&mp->hold.depth, 0);
 	gort__tls = mp;

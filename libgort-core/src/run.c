@@ -2,6 +2,8 @@
 /* What programs call: running, spawning, yielding, sleeping, and what a goroutine knows of itself. */
 #include "runtime.h"
 
+#include "panic.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -156,13 +158,22 @@ struct run {
 	gort_g *caller;
 };
 
+static void run_fn(void *arg)
+{
+	struct run *r = arg;
+
+	r->result = r->fn(r->arg);
+}
+
 static void run_main(void *arg)
 {
 	struct run *r = arg;
-	int result = r->fn(r->arg);
-	gort__m *mp = gort__enter();
+	gort__m *mp;
 
-	r->result = result;
+	/* a deferred call may still have exited when fn had returned */
+	if (!gort__run_guarded(run_fn, r))
+		r->result = 0;
+	mp = gort__enter();
 	gort__ready(mp, r->caller);
 	gort__leave(mp);
 }

@@ -14,6 +14,8 @@
  */
 #include "runtime.h"
 
+#include "panic.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -349,6 +351,29 @@ static inline void set_running(gort__m *mp, gort_g *gp)
 }
 
 /*
+ * Is the goroutine inside a C++ catch block, or in a destructor that an exception runs? The C++ runtime keeps that in two
+ * words of the thread, so they have to go along with the goroutine. Between goroutines they are always zero.
+ */
+static inline bool in_exception(const gort__m *mp)
+{
+	return ((uintptr_t)mp->cxx->caught | mp->cxx->uncaught) != 0;
+}
+
+static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next);
+
+static __attribute__((noinline)) gort__m *switch_in_exception(gort__m *mp, gort_g *gp, gort_g *next)
+{
+	struct gort__cxx save = *mp->cxx;
+
+	mp->cxx->caught = NULL;
+	mp->cxx->uncaught = 0;
+	mp = switch_to(mp, gp, next);
+	mp->cxx->caught = save.caught;
+	mp->cxx->uncaught = save.uncaught;
+	return mp;
+}
+
+/*
  * From gp, which somebody will ready or has queued, to next (NULL: to g0, which finds one). Returns when somebody runs gp
  * again.
  */
@@ -364,6 +389,8 @@ static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 	/* every switch is made at depth 1, so the M that the goroutine comes back on has that depth already */
 	if (gort__unlikely(gort__load_relaxed(&mp->hold.depth) != 1))
 		gort__fatal("a goroutine blocks inside a park's commit");
+	if (gort__unlikely(in_exception(mp)))
+		return switch_in_exception(mp, gp, next);
 	err = *mp->errno_at;
 	if (gort__likely(next != NULL)) {
 		if (gort__unlikely(next->flags & (GORT__G_FRESH | GORT__G_LOCKED))) {
@@ -443,22 +470,12 @@ static gort__m *locked_wait(gort__m *mp)
 gort__m *gort__wait_for_p(gort__m *mp)
 {
 	gort_g *gp = mp->curg;
-	int err = *mp->errno_at;
-	void *save = NULL;
 
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
-	if (gort__unlikely(gp->flags & GORT__G_LOCKED)) {
-		gort__enqueue_global(gp, gp, 1);
-		return locked_wait(mp);
-	}
-	mp->curg = NULL;
 	gort__enqueue_global(gp, gp, 1);
-	SAN_LEAVE(mp, NULL, &save);
-	gort__ctx_switch(&gp->ctx, &mp->g0);
-	SAN_ARRIVE(save);
-	mp = gort__m_self();
-	*mp->errno_at = err;
-	return mp;
+	if (gort__unlikely(gp->flags & GORT__G_LOCKED))
+		return locked_wait(mp);
+	return switch_to(mp, gp, NULL);
 }
 
 static __attribute__((noinline)) void check_overflow(gort_g *gp)
@@ -694,28 +711,29 @@ void gort__sched_loop(gort__m *mp)
 
 /* --- a goroutine's first frame --- */
 
-/* Calls the goroutine's function. A frame of its own, so that the argument's copy lies above the function's frame. */
-static __attribute__((noinline)) void call(gort_g *gp, gort__m *mp)
+/* What every goroutine on a stack has in the outermost frame. */
+struct outermost {
+	struct gort__scope base;
+	_Alignas(16) unsigned char copy[GORT__ARG_COPY];        /* of its argument; lives on for its deferred calls */
+};
+
+/* Calls the goroutine's function. */
+static inline void call(gort_g *gp, gort__m *mp, struct outermost *o)
 {
 	void (*fn)(void *arg) = gp->fn;
-	void *arg = gp->arg;
+	void *arg = gp->arg, *block = NULL;
 
-	if (gp->flags & GORT__G_COPIED) {
-		_Alignas(16) unsigned char copy[GORT__ARG_COPY];
-
-		memcpy(copy, gp->arg_copy, sizeof copy);
-		gp->live.timer_p = NULL;
-		gp->live.block = NULL;
-		gp->flags &= ~(uint32_t)(GORT__G_COPIED | GORT__G_FRESH);
-		gort__leave(mp);
-		fn(copy);
-	} else {
-		gp->live.timer_p = NULL;
-		gp->live.block = gp->flags & GORT__G_BLOCK ? arg : NULL;
-		gp->flags &= ~(uint32_t)GORT__G_FRESH;
-		gort__leave(mp);
-		fn(arg);
-	}
+	if (gp->flags & GORT__G_COPIED)
+		arg = memcpy(o->copy, gp->arg_copy, sizeof o->copy);
+	else if (gp->flags & GORT__G_BLOCK)
+		block = arg;
+	/* what was the copy's place */
+	memset(&gp->live, 0, sizeof gp->live);
+	gp->live.block = block;
+	gp->live.scope = &o->base;
+	gp->flags &= ~(uint32_t)(GORT__G_COPIED | GORT__G_FRESH);
+	gort__leave(mp);
+	fn(arg);
 }
 
 /* gp has ended. Returns the next goroutine if it is a fresh one, which then runs on this same stack. */
@@ -771,14 +789,35 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 	gort__ctx_jump(to);
 }
 
+/* One goroutine after the other on this stack, until one ends with something left to do. */
+static GORT__NO_TSAN void run_goroutines(void *o)
+{
+	gort_g *gp;
+
+	for (;;) {
+		gort__m *mp = gort__m_self();
+
+		gp = mp->curg;
+		call(gp, mp, o);
+		if (gort__unlikely(gp->flags & GORT__G_LAST))
+			return;
+		mp = gort__enter();
+		end(mp, gp);
+	}
+}
+
 GORT__NO_TSAN GORT_NORETURN void gort__g_main(void)
 {
-	gort__m *mp = gort__m_self();
+	struct outermost o;
 
+	gort__base_init(&o.base);
 	SAN_ARRIVE(NULL);
 	for (;;) {
-		call(mp->curg, mp);
-		mp = gort__enter();
-		end(mp, mp->curg);
+		/* ended by a panic or an exit from a frame below, or in its function's return */
+		bool landed = gort__landing_call(&o.base.landing, run_goroutines, &o);
+		gort_g *gp = gort__m_self()->curg;
+
+		gort__base_end(gp, &o.base, landed);
+		end(gort__enter(), gp);
 	}
 }

@@ -2,6 +2,8 @@
 /* The scheduler's start, its restart in a forked child, and the environment: $GOMAXPROCS and $GORT_DEBUG. */
 #include "runtime.h"
 
+#include "panic.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
@@ -172,6 +174,8 @@ static void in_child(void)
 	gort__tls = NULL;
 	gort__fence_forget();
 	pthread_mutex_init(&start_lock, NULL);
+	gort__panic_in_child();
+	gort__keys_in_child();
 	gort__store_relaxed(&started, false);
 }
 

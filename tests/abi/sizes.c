@@ -15,6 +15,12 @@ SIZE(gort_mutex, 16);
 SIZE(gort_waitgroup, 24);
 SIZE(gort_once, 8);
 
+SIZE(gort_key, 8);
+SIZE(gort_panic_info, 24);
+AT(gort_panic_info, message, 0);
+AT(gort_panic_info, value, 8);
+AT(gort_panic_info, goroutine, 16);
+
 SIZE(gort_case, 24);
 AT(gort_case, chan, 0);
 AT(gort_case, elem, 8);

@@ -147,6 +147,15 @@ GORT_API void gort_yield(void);
  */
 GORT_API void gort_sleep(gort_duration d);
 
+/**
+ * gort_goexit - end this goroutine
+ *
+ * Frames are unwound and deferred calls run as by a panic (below), but no gort_try ends it; other goroutines go on. In the
+ * goroutine of a gort_run, gort_run returns 0. Blocks if what it runs does. Fatal on a plain thread, and inside the commit of
+ * a park. Go: runtime.Goexit.
+ */
+GORT_API GORT_NORETURN void gort_goexit(void);
+
 /* --- about goroutines ------------------------------------------------------------------------------------------- */
 
 /**
@@ -185,6 +194,137 @@ GORT_API int gort_maxprocs(void);
  * May block for a moment. Go: runtime.GOMAXPROCS.
  */
 GORT_API int gort_set_maxprocs(int n);
+
+/* --- panics and deferred calls ---------------------------------------------------------------------------------- */
+
+/*
+ * A panic leaves the frames between it and the innermost gort_try. On the way it runs, in the order of leaving, the deferred
+ * calls of gort_call and gort_try and, in frames that have the tables for it, cleanups: destructors in C++, cleanup
+ * attributes in C that is compiled with -fexceptions. C without them is left as by longjmp.
+ *
+ * A panic in a deferred call takes the place of the one that was under way, and is caught by the same gort_try. Without a
+ * gort_try the panic handler is called and the goroutine ends; but in the goroutine of a gort_run, and on a plain thread,
+ * the process ends: "panic: <message>" on stderr and exit status 2, after deferred calls and handler. The same happens when
+ * the handler itself panics.
+ *
+ * From C++: an exception may leave a gort_try or gort_call, which then end, and is not caught there; one that leaves a
+ * goroutine's function ends the program (std::terminate). A panic is no exception: a catch (...) that it comes through
+ * must rethrow, a noexcept function (a destructor, say) that it would leave calls std::terminate. A goroutine may block
+ * inside a catch block and go on in another thread, if the C++ runtime was there when the program started.
+ *
+ * longjmp must not leave a function called by gort_try, gort_call, gort_run or gort_go.
+ */
+
+/* What was caught. */
+typedef struct gort_panic_info {
+	const char *message;    /* lives until the goroutine's next panic or its end */
+	void *value;            /* gort_panic_value's */
+	uint64_t goroutine;     /* where it came from; 0: a plain thread */
+} gort_panic_info;
+
+/**
+ * gort_panic - panic with a message
+ *
+ * Formatted as by printf. Blocks if what it runs on the way does. From anywhere but the commit of a park, and not between
+ * gort_syscall_enter and _exit (fatal). Go: panic(fmt.Sprintf(...)).
+ *
+ *     if (n < 0) gort_panic("negative length %d", n);
+ */
+GORT_API GORT_NORETURN void gort_panic(const char *fmt, ...) GORT_PRINTF(1, 2);
+
+/**
+ * gort_panic_value - panic with a value
+ *
+ * value is for whoever catches it, and is not looked at; what, which is copied, is the message. As gort_panic otherwise. Go:
+ * panic(v).
+ */
+GORT_API GORT_NORETURN void gort_panic_value(void *value, const char *what);
+
+/**
+ * gort_repanic - go on with a panic that was caught
+ *
+ * Message, value and goroutine are info's; the message is copied. A NULL info is fatal. As gort_panic otherwise. Go:
+ * panic(recover()).
+ */
+GORT_API GORT_NORETURN void gort_repanic(const gort_panic_info *info);
+
+/**
+ * gort_try - call fn(arg), and catch its panic
+ *
+ * True: fn panicked, or one of its deferred calls, and info says with what; info may be NULL. False: it returned. A
+ * gort_goexit is not caught. Blocks, or changes the thread, if fn does. Some nanoseconds. From anywhere. A NULL fn is
+ * fatal. Go: recover in a deferred function.
+ *
+ *     gort_panic_info info;
+ *     if (gort_try(handle, request, &info)) log_error(info.message);
+ */
+GORT_API bool gort_try(void (*fn)(void *arg), void *arg, gort_panic_info *info);
+
+/**
+ * gort_defer - have fn(arg) called later
+ *
+ * When the innermost gort_try or gort_call ends, or, outside of both, when the goroutine or thread does; however it ends,
+ * the newest first. 0 or -ENOMEM; the first three of a scope need no memory. arg stays the caller's. Never blocks. From
+ * anywhere. A NULL fn is fatal. Go: the defer statement, but for when it runs: see gort_call.
+ *
+ *     f = fopen(path, "r");
+ *     if (f == NULL) return;
+ *     gort_defer(close_file, f);
+ */
+GORT_API int gort_defer(void (*fn)(void *arg), void *arg);
+
+/**
+ * gort_call - call fn(arg), and run what it deferred
+ *
+ * When fn has returned, panicked or exited; a panic goes on afterwards. What Go does for every function. Blocks if fn does.
+ * From anywhere. A NULL fn is fatal.
+ */
+GORT_API void gort_call(void (*fn)(void *arg), void *arg);
+
+/**
+ * gort_undefer - take the newest deferred call back
+ *
+ * Of the innermost gort_try or gort_call, or of the goroutine outside of both; with run set it is called now. If there is
+ * none, nothing. From anywhere.
+ */
+GORT_API void gort_undefer(bool run);
+
+/**
+ * gort_set_panic_handler - what is called for a panic that nobody catches
+ *
+ * fn(info, ctx) is called in the goroutine that panicked, after its deferred calls, when its frames have been left; it may
+ * block and call anything. NULL: the default again, which prints "panic: <message>" and the goroutine's number to stderr.
+ * Where the panic ends the process that is printed whatever the handler does. Never blocks. From anywhere.
+ */
+GORT_API void gort_set_panic_handler(void (*fn)(const gort_panic_info *info, void *ctx), void *ctx);
+
+/* --- values of a goroutine's own ---------------------------------------------------------------------------------- */
+
+/* Names a value that each goroutine, and each plain thread, has its own of. 0 is none. */
+typedef uint64_t gort_key;
+
+/**
+ * gort_key_new - make a key
+ *
+ * Everybody's value is NULL. destroy(value) is called at the end of each goroutine or thread whose value is not NULL then,
+ * after its deferred calls; the value is NULL meanwhile. Destructors that set values again get up to four rounds. destroy
+ * may be NULL, may block, and may panic. 0, -EAGAIN when there are 16,384 keys, -ENOMEM. Never blocks. From anywhere. Go has
+ * nothing of the kind; POSIX: pthread_key_create.
+ *
+ *     static gort_key request_key;
+ *     gort_key_new(&request_key, free);
+ *     gort_set(request_key, strdup(id));
+ */
+GORT_API int gort_key_new(gort_key *key, void (*destroy)(void *value));
+
+/** gort_key_delete - give a key back; no destructor is called, now or later. 0, or -EINVAL for one that is none. Never blocks. */
+GORT_API int gort_key_delete(gort_key key);
+
+/** gort_get - the caller's value; NULL if it has set none since the key was made. Never blocks; a few nanoseconds. */
+GORT_API void *gort_get(gort_key key);
+
+/** gort_set - set the caller's value. 0, -ENOMEM, or -EINVAL for a key that is none. Never blocks. The value stays yours. */
+GORT_API int gort_set(gort_key key, void *value);
 
 /* --- calls that block, and staying put ---------------------------------------------------------------------------- */
 

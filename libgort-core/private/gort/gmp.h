@@ -37,6 +37,7 @@ enum gort__g_flag {
 	GORT__G_UNGUARDED = 32, /* no guard page: its stack pointer is checked at parks */
 	GORT__G_SYSTEM = 64,    /* ours: not counted by gort_num_goroutine */
 	GORT__G_LOCKED = 128,   /* runs on its M (g->m) and nowhere else: it parks there without a switch */
+	GORT__G_LAST = 256,     /* something is to be done at its end, outside the library: gort__base_end */
 };
 
 #define GORT__ARG_COPY 64       /* an argument of up to this size is carried inside the descriptor */
@@ -75,6 +76,10 @@ struct gort_g {
 		struct {
 			struct gort__p *timer_p;    /* whose heap holds the newest deadline; (o) */
 			void *block;                /* GORT__G_BLOCK: what to free; (o) */
+			struct gort__scope *scope;  /* the innermost, panic.c; a plain thread may have none; (o) */
+			struct gort__scope *root;   /* a plain thread's outermost, made when needed; (o) */
+			char *text;                 /* the words of the panic it caught last; (o) */
+			struct gort__values *values;        /* of keys, key.c; (o) */
 		} live;
 	};
 	char name[GORT__NAME_SIZE];
@@ -85,11 +90,18 @@ struct gort_g {
 
 _Static_assert(sizeof(struct gort_g) == 256, "the descriptor is four cache lines");
 
+/* The C++ runtime's words about exceptions in progress: a thread's to it, to us each goroutine's. See sched.c. */
+struct gort__cxx {
+	void *caught;
+	unsigned uncaught;
+};
+
 struct gort__m {
 	gort__hold hold;                /* hold.h */
 	gort__p *p;                     /* meaningful while hold says OWNED; written inside the library; (m) */
 	gort_g *curg;                   /* running goroutine, NULL on g0; (m) */
 	int *errno_at;                  /* this thread's errno; (m) */
+	struct gort__cxx *cxx;          /* this thread's; of zeros where there is no C++ runtime; (m) */
 	gort__ctx g0;                   /* the scheduler's own context, on the thread's stack */
 	gort_g *bound;                  /* a plain thread's G; NULL on our own threads */
 	uint32_t note;                  /* idle: sleeps while 0 */
@@ -235,8 +247,10 @@ GORT_API void gort__os_at_fork_child(void (*fn)(void));
 
 /* "fatal error: <Go's words>" and exit status 2. */
 GORT_API GORT_NORETURN void gort__fatal(const char *words);
-/* A panic that nobody can catch yet: "panic: <words>". */
+/* A panic with static words. The caller has left the library and holds no lock. */
 GORT_API GORT_NORETURN void gort__panic(const char *words);
+/* fn(arg) as by gort_call, and then(then_arg) after its deferred calls, however it ended. */
+GORT_API void gort__call_then(void (*fn)(void *arg), void *arg, void (*then)(void *arg), void *then_arg);
 /* An invariant of ours is broken. */
 GORT_API GORT_NORETURN void gort__throw(const char *where_what);
 

@@ -44,11 +44,15 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 void __sanitizer_start_switch_fiber(void **fake_stack_save, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake_stack_save, const void **bottom_old, size_t *size_old);
 void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
+void __asan_handle_no_return(void);
+/* The frames that the caller stands on are about to be left. */
+#define GORT__ASAN_LEAVING() __asan_handle_no_return()
 void __lsan_register_root_region(const void *p, size_t size);
 /* LeakSanitizer looks for pointers here too: descriptors, and the warm part of each stack in use. */
 #define GORT__LEAK_ROOT(p, size) __lsan_register_root_region((p), (size))
 #else
 #define GORT__LEAK_ROOT(p, size) ((void)(p), (void)(size))
+#define GORT__ASAN_LEAVING() ((void)0)
 #endif
 
 #endif

@@ -69,6 +69,12 @@ int gort__os_at_thread_exit(void (*fn)(void *arg));
 int gort__os_set_thread_exit(void *arg);
 /* gmp.h declares gort__os_at_fork_child for the siblings too */
 
+/*
+ * The calling thread's __cxa_eh_globals of the Itanium C++ interface (how many exceptions are in flight, and those being
+ * handled); NULL where no C++ runtime was there when the program started.
+ */
+void *gort__os_cxx_globals(void);
+
 /* Writes all of it to stderr; safe in a signal handler. */
 void gort__os_print(const char *s, size_t n);
 GORT_NORETURN void gort__os_exit(int status);

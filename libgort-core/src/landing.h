@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calling a function so that it can be left from any frame below: what setjmp and longjmp are for, in the form of a call
+ * that returns once, whichever way. On a processor with assembly of its own it costs a few nanoseconds; the portable form
+ * is made of _setjmp and _longjmp, and is what ThreadSanitizer gets too, which follows those two.
+ */
+#ifndef GORT__LANDING_H
+#define GORT__LANDING_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gort__landing {
+	uintptr_t sp;           /* lies in the frame of gort__landing_call: frames below it are those that are left */
+	jmp_buf buf;            /* the portable form's */
+};
+
+/* Calls fn(arg). False: fn returned; true: gort__landing_jump ended it. */
+bool gort__landing_call(struct gort__landing *l, void (*fn)(void *arg), void *arg);
+/* On the same stack, below a gort__landing_call that has not returned, on whatever thread. */
+__attribute__((noreturn)) void gort__landing_jump(struct gort__landing *l);
+
+#endif
