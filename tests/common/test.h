@@ -20,6 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
+GORT_EXTERN_C_BEGIN
+
 #if defined(__SANITIZE_THREAD__)
 #  define TEST_TSAN 1
 #elif defined(__has_feature)
@@ -155,5 +157,7 @@ long test_rss(void);            /* bytes */
 long test_threads(void);        /* entries of the task folder */
 /* Do all other threads of this process sleep in the kernel just now? */
 bool test_others_sleep(void);
+
+GORT_EXTERN_C_END
 
 #endif
