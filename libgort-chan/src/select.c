@@ -112,14 +112,12 @@ static int try_locked(gort_case *cs, struct waiter **wake)
 	return cs->op == GORT_OP_SEND ? send_locked(cs->chan, cs->elem, wake) : recv_locked(cs->chan, cs->elem, wake);
 }
 
-/* The case ran with result r, nothing being locked any more. */
+/* The case ran with result r, nothing being locked any more. What it panics with waits for select_any to tidy up. */
 static void finish(gort__m *mp, gort_case *cs, int r, struct waiter *wake)
 {
 	if (wake != NULL)
 		wake_peer(mp, wake);
 	gort__leave(mp);
-	if (r == -EPIPE && cs->op == GORT_OP_SEND)
-		gort__panic("send on closed channel");
 	cs->result = r;
 }
 
@@ -214,16 +212,17 @@ static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time
 
 static int select_any(gort_case *cases, size_t n, gort_time deadline, bool wait)
 {
+	int i;
+
 	if (n <= ON_STACK) {
 		uint32_t poll[ON_STACK], lock[ON_STACK];
 		struct waiter waiters[ON_STACK];
 		struct plan pl = { poll, lock, waiters, 0 };
 
-		return select_planned(&pl, cases, n, deadline, wait);
+		i = select_planned(&pl, cases, n, deadline, wait);
 	} else {
 		size_t each = sizeof(struct waiter) + 2 * sizeof(uint32_t);
 		struct plan pl;
-		int r;
 
 		if (n > INT32_MAX)
 			gort__fatal("gort_select: too many cases");
@@ -232,10 +231,12 @@ static int select_any(gort_case *cases, size_t n, gort_time deadline, bool wait)
 			gort__fatal("out of memory");
 		pl.poll = (uint32_t *)(pl.waiters + n);
 		pl.lock = pl.poll + n;
-		r = select_planned(&pl, cases, n, deadline, wait);
+		i = select_planned(&pl, cases, n, deadline, wait);
 		free(pl.waiters);
-		return r;
 	}
+	if (gort__unlikely(i >= 0 && cases[i].result == -EPIPE && cases[i].op == GORT_OP_SEND))
+		gort__panic("send on closed channel");
+	return i;
 }
 
 int gort_select(gort_case *cases, size_t n)

@@ -7,8 +7,9 @@
 
 enum { NEW, RUNNING, AWAITED, DONE };
 
-static __attribute__((noinline)) void finish(gort_once *once)
+static void finish(void *arg)
 {
+	gort_once *once = arg;
 	struct sync_waiter **at = gort__sync_shared(once);
 	gort_g *first = NULL, **end = &first;
 	gort__m *mp;
@@ -41,8 +42,8 @@ static __attribute__((noinline)) void once_slow(gort_once *once, void (*fn)(void
 	gort__m *mp;
 
 	if (gort__cas_acquire(&once->state, &s, RUNNING)) {
-		fn(arg);
-		finish(once);
+		/* however fn ends: a panic counts as done, and so does an exit */
+		gort__call_then(fn, arg, finish, once);
 		return;
 	}
 	mp = gort__enter();

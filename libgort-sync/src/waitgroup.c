@@ -145,12 +145,16 @@ struct counted {
 	void *arg;
 };
 
+static void done(void *wg)
+{
+	gort_waitgroup_done(wg);
+}
+
 static void run_counted(void *arg)
 {
 	struct counted *c = arg;
 
-	c->fn(c->arg);
-	gort_waitgroup_done(c->wg);
+	gort__call_then(c->fn, c->arg, done, c->wg);
 }
 
 int gort_waitgroup_go(gort_waitgroup *wg, void (*fn)(void *arg), void *arg)

@@ -130,6 +130,69 @@ GO_TEST(one_once_may_call_another)
 	expect_eq(nested, 1);
 }
 
+static void panics(void *arg)
+{
+	count_up((int *)arg);
+	gort_panic("in once");
+}
+
+static void exits(void *arg)
+{
+	count_up((int *)arg);
+	gort_goexit();
+}
+
+struct ending {
+	gort_once once;
+	int calls;
+	int back;
+	void (*fn)(void *arg);
+};
+
+static void does(void *arg)
+{
+	struct ending *e = arg;
+
+	gort_once_do(&e->once, e->fn, &e->calls);
+	count_up(&e->back);
+}
+
+GO_TEST(a_panic_and_an_exit_count_as_done)
+{
+	struct ending e = { .fn = panics };
+	gort_panic_info info;
+
+	expect(gort_try(does, &e, &info));
+	expect(strcmp(info.message, "in once") == 0);
+	expect_eq(get(&e.back), 0);
+	does(&e);
+	expect_eq(get(&e.calls), 1);
+	expect_eq(get(&e.back), 1);
+
+	e = (struct ending){ .fn = exits };
+	spawn(does, &e);
+	while (gort_num_goroutine() > 1)
+		gort_yield();
+	does(&e);
+	expect_eq(get(&e.calls), 1);
+	expect_eq(get(&e.back), 1);
+}
+
+static void defers_count(void *arg)
+{
+	expect_eq(gort_defer(counts, arg), 0);
+	expect_eq(*(int *)arg, 0);
+}
+
+GO_TEST(what_it_defers_runs_at_its_end)
+{
+	gort_once once = GORT_ONCE_INIT;
+	int n = 0;
+
+	gort_once_do(&once, defers_count, &n);
+	expect_eq(n, 1);
+}
+
 int main(int argc, char **argv)
 {
 	struct test_suite s;
@@ -139,5 +202,7 @@ int main(int argc, char **argv)
 	test_add(&s, callers_wait_for_the_running_call);
 	test_add(&s, many_onces_and_many_callers);
 	test_add(&s, one_once_may_call_another);
+	test_add(&s, a_panic_and_an_exit_count_as_done);
+	test_add(&s, what_it_defers_runs_at_its_end);
 	return test_end(&s);
 }

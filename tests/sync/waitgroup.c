@@ -146,6 +146,59 @@ static void just_done(void *arg)
 	gort_waitgroup_done(arg);
 }
 
+static void counts_late(void *arg)
+{
+	gort_yield();
+	count_up((int *)arg);
+}
+
+static void panics(void *arg)
+{
+	gort_defer(counts_late, arg);
+	gort_panic("in a counted goroutine");
+}
+
+static void exits(void *arg)
+{
+	gort_defer(counts_late, arg);
+	gort_goexit();
+}
+
+static void ignores(const gort_panic_info *info, void *ctx)
+{
+	count_up((int *)ctx);
+}
+
+GO_TEST(however_a_counted_goroutine_ends_it_is_taken_off)
+{
+	gort_waitgroup wg = GORT_WAITGROUP_INIT;
+	static int told;
+	int late = 0;
+
+	set(&told, 0);
+	gort_set_panic_handler(ignores, &told);
+	for (int i = 0; i < 20; i++)
+		expect_eq(gort_waitgroup_go(&wg, i % 2 ? panics : exits, &late), 0);
+	gort_waitgroup_wait(&wg);
+	expect_eq(get(&late), 20);
+	await_count(&told, 10);
+	gort_set_panic_handler(NULL, NULL);
+}
+
+static void goes_negative(void *arg)
+{
+	gort_waitgroup_done(arg);
+}
+
+GO_TEST(misuse_can_be_caught)
+{
+	gort_waitgroup wg = GORT_WAITGROUP_INIT;
+	gort_panic_info info;
+
+	expect(gort_try(goes_negative, &wg, &info));
+	expect(strcmp(info.message, "sync: negative WaitGroup counter") == 0);
+}
+
 GO_TEST(a_group_may_be_freed_once_wait_has_returned)
 {
 	for (long i = 0; i < test_scale(5000); i++) {
@@ -248,6 +301,8 @@ int main(int argc, char **argv)
 	test_add(&s, a_wait_with_a_deadline_gives_up_and_is_never_early);
 	test_add(&s, add_may_be_negative);
 	test_add(&s, go_counts_what_it_starts);
+	test_add(&s, however_a_counted_goroutine_ends_it_is_taken_off);
+	test_add(&s, misuse_can_be_caught);
 	test_add(&s, a_group_may_be_freed_once_wait_has_returned);
 	test_add(&s, a_plain_thread_waits_with_the_group_on_its_stack);
 	test_add(&s, a_negative_counter_panics);

@@ -81,7 +81,8 @@ GORT_API int gort_waitgroup_wait_until(gort_waitgroup *wg, gort_time deadline);
 /**
  * gort_waitgroup_go - start a goroutine and count it
  *
- * Adds 1, and takes it off when fn has ended. 0, or -ENOMEM and the count is as it was. Never blocks. Go: WaitGroup.Go.
+ * Adds 1, and takes it off when fn has ended, be it by a panic or gort_goexit, and what it deferred has run. 0, or -ENOMEM
+ * and the count is as it was. Never blocks. Go: WaitGroup.Go.
  *
  *     gort_waitgroup wg = GORT_WAITGROUP_INIT;
  *     for (int i = 0; i < n; i++) gort_waitgroup_go(&wg, work, &jobs[i]);
@@ -101,7 +102,8 @@ typedef struct gort_once {
 /**
  * gort_once_do - call fn(arg) the first time
  *
- * Callers meanwhile block until that call has ended. Go: Once.Do.
+ * Callers meanwhile block until that call has ended. What fn defers runs at its end; a panic or gort_goexit in it counts as
+ * done, and goes on to the caller. Go: Once.Do.
  */
 GORT_API void gort_once_do(gort_once *once, void (*fn)(void *arg), void *arg);
 
