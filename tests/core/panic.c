@@ -368,6 +368,12 @@ GO_TEST(a_panic_caught_in_a_deferred_call_leaves_the_first_one_alone)
 	expect(traced("c"));
 }
 
+#ifdef __clang__
+#  define CLEANUPS_MAY_PANIC false
+#else
+#  define CLEANUPS_MAY_PANIC true
+#endif
+
 static void cleanup_catches(char *c)
 {
 	expect(gort_try(panics, NULL, NULL));
@@ -399,7 +405,7 @@ static void panics_through_panicking_cleanup(void *arg)
 	gort_panic("outer");
 }
 
-GO_TEST(a_cleanup_may_catch_and_may_panic)
+GO_TEST(a_cleanup_may_catch)
 {
 	gort_panic_info info;
 
@@ -407,6 +413,12 @@ GO_TEST(a_cleanup_may_catch_and_may_panic)
 	expect(gort_try(panics_through_catching_cleanup, NULL, &info));
 	expect(strcmp(info.message, "outer") == 0);
 	expect(traced("ico"));
+}
+
+GO_TEST(a_cleanup_may_panic)
+{
+	gort_panic_info info;
+
 	trace_reset();
 	expect(gort_try(panics_through_panicking_cleanup, NULL, &info));
 	expect(strcmp(info.message, "cleanup") == 0);
@@ -1012,7 +1024,11 @@ int main(int argc, char **argv)
 	test_add(&s, a_panic_in_a_deferred_call_takes_the_first_ones_place);
 	test_add(&s, it_does_in_a_call_as_well);
 	test_add(&s, a_panic_caught_in_a_deferred_call_leaves_the_first_one_alone);
-	test_add(&s, a_cleanup_may_catch_and_may_panic);
+	test_add(&s, a_cleanup_may_catch);
+	if (CLEANUPS_MAY_PANIC)
+		test_add(&s, a_cleanup_may_panic);
+	else
+		test_skip("a_cleanup_may_panic", "this compiler has a cleanup that is left by unwinding call abort, in C too");
 	test_add(&s, frames_without_tables_are_jumped_over);
 	test_add(&s, a_panic_passes_other_libraries);
 	test_add(&s, a_panic_from_deep_below_is_caught);

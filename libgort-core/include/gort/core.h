@@ -212,6 +212,9 @@ GORT_API int gort_set_maxprocs(int n);
  * must rethrow, a noexcept function (a destructor, say) that it would leave calls std::terminate. A goroutine may block
  * inside a catch block and go on in another thread, if the C++ runtime was there when the program started.
  *
+ * A cleanup that panics while one is under way: compiled by gcc, the new panic takes the first one's place; clang has abort
+ * called, in C too.
+ *
  * longjmp must not leave a function called by gort_try, gort_call, gort_run or gort_go.
  */
 
