@@ -120,7 +120,62 @@ static void preempt(long n)
 	free(late);
 }
 
+/* How much of their throughput 50 goroutines that give way keep beside 4 that do not. */
+struct coop {
+	int stop;
+	long turns[50];
+};
+
+struct cooperator {
+	struct coop *c;
+	int i;
+};
+
+static void gives_way(void *arg)
+{
+	struct cooperator *me = arg;
+
+	while (!__atomic_load_n(&me->c->stop, __ATOMIC_RELAXED)) {
+		for (volatile int k = 0; k < 100; k++)
+			;
+		me->c->turns[me->i]++;
+		gort_yield();
+	}
+}
+
+static double turns(int hogs, gort_duration d)
+{
+	struct coop c = { 0 };
+	int stop = 0;
+	double sum = 0;
+
+	for (int i = 0; i < 50; i++) {
+		struct cooperator me = { &c, i };
+
+		bench_check(gort_go_copy(gives_way, &me, sizeof me) == 0, "out of memory");
+	}
+	for (int i = 0; i < hogs; i++)
+		bench_go(loops, &stop);
+	gort_sleep(d);
+	__atomic_store_n(&c.stop, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	while (gort_num_goroutine() > 1)
+		gort_yield();
+	for (int i = 0; i < 50; i++)
+		sum += (double)c.turns[i];
+	return sum;
+}
+
+static void coop_beside_hogs(long n)
+{
+	gort_duration d = n * GORT_MILLISECOND;
+	double alone = turns(0, d);
+
+	bench_out("coop_beside_hogs", 100 * turns(4, d) / alone, "%");
+}
+
 const struct bench_item bench_block[] = {
+	{ "coop_beside_hogs", coop_beside_hogs, 1000 },
 	{ "preempt", preempt, 200 },
 	{ "syscall_block", syscall_block, 1 },
 	{ "syscall_block_plain", syscall_block_plain, 1 },
