@@ -4,19 +4,21 @@
 
 #include <string.h>
 
-#define CHUNK 1024              /* descriptors carved from one mapping */
+#define CHUNK 1024              /* descriptors carved from one mapping, the first of them being its head */
 #define BATCH 64                /* moved between a P and the shared list at a time */
 
 struct chunk {
-	struct chunk *next;
-	gort_g *g;
+	struct chunk *next;     /* the one made before; written before the chunk is published */
+	gort_g *g;              /* its CHUNK - 1 descriptors */
+	uint32_t used;          /* how many were ever handed out; written under lock, read (r) */
 };
+
+_Static_assert(sizeof(struct chunk) <= sizeof(gort_g), "a chunk's head takes the place of one descriptor");
 
 static struct {
 	gort__lock lock;
 	gort_g *free;           /* under lock */
-	gort_g *fresh;          /* the newest chunk's untouched rest; under lock */
-	uint32_t fresh_n;
+	struct chunk *chunks;   /* newest first; never shortened. Release and acquire; written under lock */
 } pool;
 
 void gort__g_init(void)
@@ -28,20 +30,43 @@ void gort__g_init(void)
 /* Under lock. */
 static gort_g *pool_take(void)
 {
+	struct chunk *c = pool.chunks;
 	gort_g *gp = pool.free;
 
 	if (gp != NULL) {
 		pool.free = gp->link;
 		return gp;
 	}
-	if (pool.fresh_n == 0) {
-		pool.fresh = gort__os_pages(CHUNK * sizeof *pool.fresh);
-		if (pool.fresh == NULL)
+	if (c == NULL || c->used == CHUNK - 1) {
+		gort_g *pages = gort__os_pages(CHUNK * sizeof *pages);
+
+		if (pages == NULL)
 			return NULL;
-		pool.fresh_n = CHUNK;
+		c = (struct chunk *)pages;
+		c->next = pool.chunks;
+		c->g = pages + 1;
+		gort__store_release(&pool.chunks, c);   /* pairs with the acquire in gort__g_each */
 	}
-	pool.fresh_n--;
-	return pool.fresh++;
+	gp = c->g + c->used;
+	gort__store_relaxed(&c->used, c->used + 1);
+	return gp;
+}
+
+/*
+ * Takes no lock: a descriptor, once handed out, stays one, and those handed out meanwhile may be seen or not. Most of
+ * what is found changes while it is looked at.
+ */
+bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg)
+{
+	for (struct chunk *c = gort__load_acquire(&pool.chunks); c != NULL; c = c->next) {     /* pairs with pool_take */
+		uint32_t n = gort__load_relaxed(&c->used);
+
+		for (uint32_t i = 0; i < n; i++) {
+			if (!fn(c->g + i, arg))
+				return false;
+		}
+	}
+	return true;
 }
 
 static gort_g *refill(gort__p *pp)
@@ -109,7 +134,7 @@ gort_g *gort__g_new(gort__p *pp)
 		if (gp == NULL)
 			return NULL;
 	}
-	gp->id = new_id(pp);
+	gort__store_relaxed(&gp->id, new_id(pp));
 	return gp;
 }
 

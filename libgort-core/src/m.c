@@ -17,6 +17,7 @@ static struct {
 	gort__m *free;                  /* under lock */
 	gort_g *free_bound;             /* under lock */
 	uint32_t ids;                   /* atomic */
+	gort__m *all;                   /* through mp->all; never shortened. Release and acquire; written under lock */
 } pool;
 
 void gort__m_init(void)
@@ -40,6 +41,10 @@ static gort__m *m_new(void)
 		if (mp == NULL)
 			return NULL;
 		mp->hold.state = gort__fenced ? GORT__HOLD_FENCED : 0;
+		gort__lock_lock(&pool.lock);
+		mp->all = pool.all;
+		gort__store_release(&pool.all, mp);     /* pairs with the acquire in gort__m_each */
+		gort__lock_unlock(&pool.lock);
 	}
 	/* the hold word keeps its sequence number: an asker may still hold an old one */
 	state = gort__load_relaxed(&mp->hold.state);
@@ -59,6 +64,15 @@ static void m_free(gort__m *mp)
 	gort__lock_unlock(&pool.lock);
 }
 
+bool gort__m_each(bool (*fn)(gort__m *mp, void *arg), void *arg)
+{
+	for (gort__m *mp = gort__load_acquire(&pool.all); mp != NULL; mp = mp->all) {
+		if (!fn(mp, arg))
+			return false;
+	}
+	return true;
+}
+
 static int *errno_at(void)
 {
 	return &errno;
@@ -71,9 +85,9 @@ static void m_main(void *arg)
 	gort__os_thread_begin();
 	gort__os_thread_stack(&mp->g0_lo, &mp->g0_hi);
 	mp->fault_stack = gort__os_fault_thread_begin();
-	mp->tid = gort__os_tid();
 	mp->errno_at = errno_at();
 	mp->cxx = gort__cxx_globals();
+	gort__store_relaxed(&mp->tid, gort__os_tid());
 #ifdef GORT__TSAN
 	mp->san = __tsan_get_current_fiber();
 #endif
@@ -133,6 +147,7 @@ static void unbind(void *arg)
 
 	gort__thread_end(gp);
 	gort__tls = NULL;
+	gort__store_relaxed(&mp->tid, 0);
 	gort__store_relaxed(&gp->status, GORT__G_FREE);
 	mp->bound = NULL;
 	mp->curg = NULL;
@@ -173,16 +188,17 @@ int gort__m_bind(void)
 			gort__g_free(NULL, gp);
 		return -ENOMEM;
 	}
-	gp->id = 0;
+	gort__store_relaxed(&gp->id, 0);
 	gp->flags = GORT__G_BOUND | GORT__G_SYSTEM;
 	gp->m = mp;
 	gp->note = 0;
 	memset(&gp->live, 0, sizeof gp->live);
+	gort__store_relaxed(&gp->ctx.running, 1);
 	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
-	mp->tid = gort__os_tid();
 	mp->bound = mp->curg = gp;
 	mp->errno_at = errno_at();
 	mp->cxx = gort__cxx_globals();
+	gort__store_relaxed(&mp->tid, gort__os_tid());
 	mp->p = NULL;
 	gort__store_relaxed(&mp->hold.depth, 0);
 	gort__tls = mp;

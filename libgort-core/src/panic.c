@@ -255,8 +255,8 @@ void gort_set_panic_handler(void (*fn)(const gort_panic_info *info, void *ctx), 
 	pthread_mutex_unlock(&handler.lock);
 }
 
-/* Go's report; second: what the handler itself panicked with, or NULL. */
-static void print(const gort_panic_info *info, const gort_panic_info *second)
+/* Go's report; second: what the handler itself panicked with, or NULL; last: the process ends, with all goroutines shown. */
+static void print(const gort_panic_info *info, const gort_panic_info *second, bool last)
 {
 	char line[512], *p = line, *block = NULL;
 	size_t size = strlen(info->message) + (second != NULL ? strlen(second->message) : 0) + 100;
@@ -269,11 +269,17 @@ static void print(const gort_panic_info *info, const gort_panic_info *second)
 		else
 			size = sizeof line;     /* cut */
 	}
-	n = snprintf(p, size, "panic: %s\n%s%s%s\ngoroutine %llu [running]\n", info->message, second != NULL ? "\tpanic: " : "",
-		second != NULL ? second->message : "", second != NULL ? "\n" : "", (unsigned long long)info->goroutine);
+	n = snprintf(p, size, "panic: %s\n%s%s%s\n", info->message, second != NULL ? "\tpanic: " : "",
+		second != NULL ? second->message : "", second != NULL ? "\n" : "");
+	if (n > 0 && (size_t)n < size && !last)
+		n += snprintf(p + n, size - (size_t)n, "goroutine %llu [running]\n", (unsigned long long)info->goroutine);
 	if (n > 0)
 		gort__os_print(p, (size_t)n < size ? (size_t)n : size - 1);
 	free(block);
+	if (last) {
+		gort__traceback_fatal(NULL);
+		gort__os_exit(2);
+	}
 }
 
 struct report {
@@ -307,8 +313,7 @@ static bool report(struct gort__scope *s, const struct gort__flight *f)
 
 	if (landed && s->flight.kind == GORT__FLIGHT_PANIC) {
 		/* nothing is left to tell it to */
-		print(&f->info, &s->flight.info);
-		gort__os_exit(2);
+		print(&f->info, &s->flight.info, true);
 	}
 	return landed || r.called;
 }
@@ -331,8 +336,8 @@ static GORT_NORETURN void end_process(struct gort__scope *s, struct gort__flight
 	s->flight.kind = GORT__FLIGHT_NONE;
 	s->flight.text = NULL;
 	report(s, f);
-	print(&f->info, NULL);
-	gort__os_exit(2);
+	print(&f->info, NULL, true);
+	__builtin_unreachable();
 }
 
 /* --- the calls --- */
@@ -467,12 +472,12 @@ static GORT_NORETURN void panic(const char *message, char *text, void *value, co
 	if (mp == NULL && gort__started() && gort__m_bind() == 0)
 		mp = gort__m_self();
 	if (mp == NULL) {               /* not even a scope could have been made */
-		print(&f.info, NULL);
+		print(&f.info, NULL, false);
 		gort__os_exit(2);
 	}
 	f.info.goroutine = goroutine != NULL ? *goroutine : mp->curg->id;
 	if ((gort__load_relaxed(&mp->hold.depth) & ~GORT__DEPTH_PINNED) != 0) {
-		print(&f.info, NULL);
+		print(&f.info, NULL, false);
 		check_outside(mp, "panic");
 	}
 	fly(mp->curg, &f);
@@ -578,7 +583,7 @@ void gort__base_end(gort_g *gp, struct gort__scope *base, bool landed)
 
 			base->flight = (struct gort__flight){ .kind = GORT__FLIGHT_NONE };
 			if (!report(base, &f))
-				print(&f.info, NULL);
+				print(&f.info, NULL, false);
 			drop(&f);
 		}
 		/* each landing has taken something off: a deferred call, a panic, or a key's value */

@@ -123,6 +123,8 @@ struct gort__options {
 	enum gort__guard guard;         /* os.h */
 	bool retake;
 	uint32_t threads;               /* of ours, at most */
+	bool quit;                      /* traceback=quit */
+	gort_duration schedtrace;       /* between two lines; 0: none */
 };
 extern struct gort__options gort__options;
 /* "gort: ..." and a new line, to stderr. */
@@ -135,6 +137,7 @@ void gort__g_free(gort__p *pp, gort_g *gp);
 void gort__g_set_name(gort_g *gp, const char *name);
 size_t gort__g_count(void);
 void gort__g_give_all(gort__p *pp);             /* a retiring P's free descriptors to the shared list */
+bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg);       /* every descriptor ever used, until fn says false */
 
 /* m.c */
 bool gort__m_allowed(void);                     /* may there be one more? Says so once when not */
@@ -143,6 +146,7 @@ void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle
 int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */
 void gort__m_init(void);
 int gort__m_thread_exit_init(void);
+bool gort__m_each(bool (*fn)(gort__m *mp, void *arg), void *arg);      /* every M there ever was, until fn says false */
 
 /* sched.c */
 void gort__sched_loop(gort__m *mp);             /* on g0, depth 1, with a P; returns when the thread shall end */
@@ -225,6 +229,26 @@ extern uint32_t gort__sysmon_deep;              /* it sleeps until it is told; s
 void gort__sysmon_hurry(void);                  /* it should look very soon, and often for a while */
 void gort__sysmon_look(void);                    /* it should look sooner than planned */
 void gort__sysmon_timers(void);                 /* an idle P's timers are without a sleeper */
+
+void gort__sysmon_poke(void);                   /* it should look now; safe in a signal handler */
+bool gort__sysmon_here(void);                   /* is the caller the monitor? */
+
+/* watch.c */
+void gort__watch_init(void);
+gort_time gort__watch(gort_time now);           /* the monitor's: when it is to be called again */
+uint32_t gort__watch_clock(void);               /* seconds, never 0: what ctx.seen is compared with */
+
+/* traceback.c */
+#define GORT__TRACEBACK_STACK ((size_t)2 << 20) /* of a thread that makes one: libdw puts half a MiB on it */
+void gort__traceback_init(void);
+void gort__traceback_poll(void);                /* the monitor's: somebody wants one */
+int gort__traceback_on_quit(void);              /* SIGQUIT gives one and ends the process */
+/*
+ * All goroutines on stderr, the caller's first, before the process ends; it returns soon, whatever happens. uc:
+ * where the fault was, in a signal handler; NULL: in the caller.
+ */
+void gort__traceback_fatal(const void *uc);
+bool gort__traceback_failed(void);              /* a fault on this thread is one in the last traceback itself */
 
 /* fault.c */
 GORT_NORETURN void gort__stack_overflow(gort_g *gp);

@@ -346,6 +346,7 @@ static void begin(gort__p *pp, gort_g *gp)
 static inline void set_running(gort__m *mp, gort_g *gp)
 {
 	gort__store_relaxed(&gp->ctx.running, 1);
+	gort__store_relaxed(&gp->ctx.seen, 0);
 	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
 	mp->curg = gp;
 }
@@ -383,6 +384,7 @@ static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 	int err;
 
 	if (gort__unlikely(next == gp)) {
+		gort__store_relaxed(&gp->ctx.seen, 0);
 		gort__store_relaxed(&gp->status, GORT__G_RUNNING);
 		return mp;
 	}
@@ -426,13 +428,31 @@ static void unrest(void)
 	gort__add_seq_cst(&gort__sched.resting, ((uint64_t)1 << 32) - 1);
 }
 
+/*
+ * A goroutine that does not leave its thread, bound or locked, sleeps until note is set, or a while. It shows tracebacks where it waits, as a parked goroutine does: for
+ * the time that ctx.running is 0 the words of its context are good.
+ */
+static __attribute__((noinline)) void sleep_on(gort_g *gp, uint32_t *note, gort_time deadline)
+{
+	GORT__CTX_HERE(&gp->ctx);
+	gort__store_release(&gp->ctx.running, 0);
+	gort__os_futex_wait(note, 0, deadline);
+	gort__store_relaxed(&gp->ctx.running, 1);
+}
+
+static void bound_end(gort_g *gp)
+{
+	gort__store_relaxed(&gp->ctx.seen, 0);
+	gort__store_relaxed(&gp->note, 0);
+	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+}
+
 static void bound_park(gort_g *gp)
 {
 	rest();
 	while (gort__load_acquire(&gp->note) == 0)      /* pairs with the release in gort__ready_slow */
-		gort__os_futex_wait(&gp->note, 0, GORT_FOREVER);
-	gort__store_relaxed(&gp->note, 0);
-	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+		sleep_on(gp, &gp->note, GORT_FOREVER);
+	bound_end(gp);
 }
 
 /* The P goes to others. */
@@ -458,9 +478,10 @@ static gort__m *locked_wait(gort__m *mp)
 	if (mp->p != NULL)
 		gort__part_with_p(mp);
 	while (gort__load_acquire(&mp->note) == 0)      /* pairs with the release in gort__m_hand */
-		gort__os_futex_wait(&mp->note, 0, GORT_FOREVER);
+		sleep_on(mp->curg, &mp->note, GORT_FOREVER);
 	gort__store_relaxed(&mp->note, 0);
 	gort__p_acquire(mp, mp->next_p);
+	gort__store_relaxed(&mp->curg->ctx.seen, 0);
 	gort__store_relaxed(&mp->curg->status, GORT__G_RUNNING);
 	*mp->errno_at = err;
 	return mp;
@@ -511,7 +532,7 @@ static int bound_park_until(gort_g *gp, uint64_t ticket, gort_time deadline)
 	gort__add_relaxed(&gort__sched.timed, 1);
 	rest();
 	while (gort__load_acquire(&gp->note) == 0) {
-		gort__os_futex_wait(&gp->note, 0, deadline);
+		sleep_on(gp, &gp->note, deadline);
 		if (gort__load_acquire(&gp->note) == 0 && gort__os_now() >= deadline && gort__ticket_claim(gp, ticket)) {
 			result = -ETIMEDOUT;
 			unrest();
@@ -521,8 +542,7 @@ static int bound_park_until(gort_g *gp, uint64_t ticket, gort_time deadline)
 		if (gort__load_relaxed(&gp->wait) != ticket)
 			deadline = GORT_FOREVER;
 	}
-	gort__store_relaxed(&gp->note, 0);
-	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
+	bound_end(gp);
 	gort__add_relaxed(&gort__sched.timed, -1u);
 	return result;
 }

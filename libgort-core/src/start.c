@@ -141,10 +141,22 @@ static const char *read_word(char *word)
 		gort__options.threads = (uint32_t)n;
 		return NULL;
 	}
-	if (strcmp(word, "schedtrace") == 0 || strcmp(word, "traceback") == 0 ||
-	    strcmp(word, "trace") == 0)
+	if (strcmp(word, "traceback") == 0) {
+		if (strcmp(value, "quit") != 0)
+			return "not quit";
+		gort__options.quit = true;
+		return NULL;
+	}
+	if (strcmp(word, "schedtrace") == 0) {
+		n = number(value, 24LL * 3600 * 1000);
+		if (n < 1)
+			return "not a number of milliseconds, up to a day";
+		gort__options.schedtrace = n * GORT_MILLISECOND;
+		return NULL;
+	}
+	if (strcmp(word, "trace") == 0)
 		return "not supported by this version";
-	return "unknown; known are guard, preempt, stackmax, threads";
+	return "unknown; known are guard, preempt, schedtrace, stackmax, threads, traceback";
 }
 
 static void read_debug(void)
@@ -202,6 +214,8 @@ static int start(void)
 			once_per_process = true;
 		}
 	}
+	if (err == 0 && gort__options.quit)
+		err = gort__traceback_on_quit();
 	if (err == 0)
 		err = gort__p_init(gort__options.procs);
 	if (err == 0)

@@ -34,6 +34,7 @@ uint32_t gort__sysmon_slow, gort__sysmon_deep;
 static struct {
 	uint32_t note;                  /* futex: 1 when the monitor is to look */
 	gort_time wake_at;              /* when it will look by itself; atomic */
+	uint32_t tid;                   /* of its thread; (r) */
 	/* the monitor's own */
 	gort_duration pace;             /* how long it sleeps when nothing else is due */
 	gort_time told_at;              /* when it was told to look, or took something, last */
@@ -49,6 +50,16 @@ static void poke(void)
 {
 	gort__store_release(&mon.note, 1);      /* pairs with the acquire in sleep_until */
 	gort__os_futex_wake(&mon.note, 1);
+}
+
+void gort__sysmon_poke(void)
+{
+	poke();
+}
+
+bool gort__sysmon_here(void)
+{
+	return gort__load_relaxed(&mon.tid) == gort__os_tid();
 }
 
 void gort__sysmon_busy(void)
@@ -361,12 +372,14 @@ static void rest_deep(gort_time until, gort_time now)
 static void monitor(void *arg)
 {
 	(void)arg;
+	gort__store_relaxed(&mon.tid, gort__os_tid());
 	gort__os_thread_begin();
 	for (;;) {
-		gort_time now = gort__os_now(), want = INT64_MAX, timers;
+		gort_time now = gort__os_now(), want = INT64_MAX, timers, watch;
 		uint32_t n = gort__load_acquire(&gort__sched.nps);
 		bool slow_timers, more;
 
+		watch = gort__watch(now);       /* first: the last words may be waited for, by one that holds a lock of ours */
 		mon.took = mon.surplus = false;
 		for (uint32_t i = 0; i < n && !mon.surplus; i++)
 			mon.surplus = gort__surplus_len(gort__sched.ps[i]) > 0;
@@ -402,6 +415,7 @@ static void monitor(void *arg)
 		}
 
 		mon.quiet = mon.took || want < now + LONG || !all_at_rest(now) ? 0 : mon.quiet + 1;
+		want = watch < want ? watch : want;
 		if (mon.quiet == QUIET_ROUNDS)
 			sweep_idle();
 		if (mon.quiet > QUIET_ROUNDS)
@@ -420,5 +434,7 @@ int gort__sysmon_start(void)
 	mon.told_at = gort__os_now();
 	mon.quiet = mon.doubts = 0;
 	gort__sysmon_slow = gort__sysmon_deep = 0;
-	return gort__os_thread(monitor, NULL, 64 * 1024, "gort-monitor", true);
+	gort__watch_init();
+	/* of address space: tracebacks are made on it too */
+	return gort__os_thread(monitor, NULL, GORT__TRACEBACK_STACK, "gort-monitor", true);
 }

@@ -137,7 +137,7 @@ void await_count(int *word, int n);
 struct child_result {
 	bool exited;            /* status is its exit status; else it is the signal that ended it */
 	int status;
-	char err[16384];        /* what it wrote to stderr */
+	char err[256 * 1024];   /* what it wrote to stderr */
 	char out[16384];
 };
 

@@ -951,7 +951,7 @@ static const struct test_child children[] = {
 START_TEST(an_uncaught_panic_of_a_run_or_thread_is_fatal)
 {
 	test_child_says("uncaught_in_run", NULL, 2, "deferred\npanic: nobody catches this\n\ngoroutine ");
-	test_child_says("uncaught_on_thread", NULL, 2, "deferred\npanic: nobody catches this\n\ngoroutine 0 [running]\n");
+	test_child_says("uncaught_on_thread", NULL, 2, "deferred\npanic: nobody catches this\n\nthread ");
 	test_child_says("uncaught_at_once", NULL, 2, "panic: before anything else\n\ngoroutine 0 [running]\n");
 	test_child_says("panic_at_thread_end", NULL, 2, "panic: a message, 42\n");
 }

@@ -466,6 +466,30 @@ typedef struct gort_stats {
  */
 GORT_API int gort_stats_get(gort_stats *out, size_t size);
 
+/**
+ * gort_traceback - write what every goroutine is doing to a file descriptor
+ *
+ * For each: its number and name, what it does or waits for, for how long, and its frames, innermost first, as Go prints
+ * them; the caller's come first, plain threads that wait in one of our calls last, as "thread":
+ *
+ *     goroutine 7 "parser" [chan receive, 3 minutes]:
+ *     gort_chan_recv(...)
+ *             /src/libgort-chan/src/chan.c:261 +0x5b
+ *     parse(...)
+ *             /src/parser.c:88 +0x2c
+ *
+ * The time is in whole minutes, from when the wait was noticed, up to ten seconds after it began. Nothing is stopped
+ * meanwhile: each goroutine is shown as it was at some moment of the call. A goroutine that computes gets a signal (SIGURG,
+ * with SA_RESTART, ignored as ever before and after) to copy its stack, unless the program handles SIGURG itself; one
+ * that sleeps in a system call is not disturbed. Frames without a name or line show the module and the place in it.
+ *
+ * 0, or a negative errno: of writing, or -EAGAIN when no thread can be had. Nothing is written before the scheduler has
+ * started. Blocks. From anywhere. Go: pprof.Lookup("goroutine").WriteTo(w, 2), runtime.Stack(buf, true).
+ *
+ *     gort_traceback(STDERR_FILENO);
+ */
+GORT_API int gort_traceback(int fd);
+
 /* --- errors and version ----------------------------------------------------------------------------------------- */
 
 #define GORT_ENOHOST    (-10001)        /* no such host */

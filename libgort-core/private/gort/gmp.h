@@ -65,7 +65,7 @@ struct gort_g {
 	struct gort_g *link;            /* next in a run queue, free list or batch; (o) */
 	const char *wait_reason;        /* (r) */
 	void *param;                    /* what the waker tells: written before ready, read after park */
-	uint64_t id;
+	uint64_t id;                    /* (r) */
 	uint32_t status;                /* enum gort__g_status; (r) */
 	uint32_t note;                  /* bound: the futex it parks on */
 	uint32_t stack;                 /* slot number */
@@ -113,8 +113,9 @@ struct gort__m {
 	gort_g *dead;                   /* exited goroutine whose own mapping g0 has to release; (m) */
 	gort__m *link;                  /* sched.idle_m; under sched.lock */
 	uint32_t id;
+	uint32_t tid;                   /* the kernel's number of the thread; 0: it has none now; (r) */
+	gort__m *all;                   /* the M made before; fixed */
 	uint32_t random;                /* (m) */
-	int32_t tid;                    /* the kernel's number for the thread */
 	uint32_t calls;                 /* announced calls made; written by (m), read (r) by the monitor */
 	uint32_t locks, pins;           /* gort_lock_os_thread, gort_preempt_disable: how deep; (m) */
 	uint32_t taken;                 /* enum gort__taken: why its P is gone; by the taker, read by (m) on seeing that */

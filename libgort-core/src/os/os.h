@@ -47,19 +47,20 @@ bool gort__os_guard(enum gort__guard how, void *p, size_t size);
 void gort__os_signals_init(void);
 /* A thread of ours, detached, with a stack of about stack_size bytes. 0 or a negative errno. */
 int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
-/* The kernel's number of the calling thread. */
-int32_t gort__os_tid(void);
 /*
  * Does that thread of this process sleep in the kernel? 1: yes; 0: it runs or is ready to; -1: not to be known. What was
  * opened to find out stays open in *w, which the caller has zeroed at first, for the next question.
  */
-struct gort__os_watch { int32_t tid; int file; };
-int gort__os_thread_blocked(struct gort__os_watch *w, int32_t tid);
+struct gort__os_watch { uint32_t tid; int file; };
+int gort__os_thread_blocked(struct gort__os_watch *w, uint32_t tid);
 /* How many threads this process has; -1: not to be known. */
 long gort__os_thread_count(void);
 /* Called first on each of them: precise timers. */
 void gort__os_thread_begin(void);
 void gort__os_thread_stack(uintptr_t *lo, uintptr_t *hi);
+
+/* The system's number of the calling thread; never 0. */
+uint32_t gort__os_tid(void);
 
 /* Processors this process may use: affinity mask, cut by the cgroup's quota. At least 1. */
 uint32_t gort__os_cpus(void);
@@ -79,11 +80,34 @@ void *gort__os_cxx_globals(void);
 void gort__os_print(const char *s, size_t n);
 GORT_NORETURN void gort__os_exit(int status);
 
+/* --- for tracebacks ------------------------------------------------------------------------------------------------ */
+
+/* Copies n bytes of this process's memory; fewer, when not all of it is there to be read. Never faults. */
+size_t gort__os_peek(void *to, uintptr_t from, size_t n);
+/* Is there code of a loaded module at pc? */
+bool gort__os_is_code(uintptr_t pc);
+/* 'R' runs or is ready to; 'S' and 'D' sleep in the kernel; another letter; 0: no such thread, or no way to know. */
+char gort__os_thread_state(uint32_t tid);
+/* Where a thread that sleeps in the kernel will go on. False: it runs, or there is no way to know. */
+bool gort__os_thread_blocked_at(uint32_t tid, uintptr_t *sp, uintptr_t *pc);
 /*
- * Faults: hit(addr, sp) is called on an alternate stack with the address of each bad access; it does not return if the fault
- * is ours. All others go to the handler that was there before.
+ * Has a running thread of this process call fn(arg, uc) where it stands, as a signal handler with that ucontext_t. False: it
+ * has not, and will not any more. Between begin and end only; begin is false when there is no way. Not for two threads at
+ * once.
  */
-int gort__os_fault_init(void (*hit)(uintptr_t addr));
+bool gort__os_interrupt_begin(void);
+bool gort__os_interrupt(uint32_t tid, void (*fn)(void *arg, const void *uc), void *arg, gort_time deadline);
+void gort__os_interrupt_end(void);
+/* fn is called, as a signal handler, when the user asks the program to quit with a dump (SIGQUIT). 0 or a negative errno. */
+int gort__os_on_quit(void (*fn)(void));
+/* Writes all of it. 0 or a negative errno. */
+int gort__os_write(int fd, const char *s, size_t n);
+
+/*
+ * Faults: hit(addr, uc) is called on an alternate stack with the address of each bad access and the handler's ucontext_t; it
+ * does not return if the fault is ours. All others go to the handler that was there before.
+ */
+int gort__os_fault_init(void (*hit)(uintptr_t addr, const void *uc));
 /* An alternate signal stack for the calling thread, unless it has one; NULL: none to be had. */
 void *gort__os_fault_thread_begin(void);
 void gort__os_fault_thread_end(void *stack);

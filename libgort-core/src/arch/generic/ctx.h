@@ -6,6 +6,7 @@
  *   gort__ctx_init         makes it start in gort__g_main() on an empty stack [lo, hi)
  *   gort__ctx_switch       saves the caller in from, continues to, returns when somebody continues from
  *   gort__ctx_jump         continues to; the present stack is left for good
+ *   GORT__CTX_HERE         a statement, once in a block: notes where the caller stands, good until the block ends or goes on
  *   gort__arch_tls         this thread's gort__tls, read anew at each call
  *   gort__cpu_relax        a pause in a spin loop
  *   gort__prefetch
@@ -17,13 +18,14 @@
 #include <gort/attributes.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 typedef struct gort__ctx {
 	void *uc;              /* ucontext_t, in the frame of gort__ctx_switch; NULL: not started yet */
 	uintptr_t lo;
 	uintptr_t hi;
 	uint32_t running;      /* 1 while a thread stands on the stack */
-	uint32_t pad;
+	uint32_t seen;         /* for tracebacks: when it was first seen waiting; 0 since it last ran. See watch.c */
 } gort__ctx;
 
 static inline void gort__ctx_init(gort__ctx *c, uintptr_t lo, uintptr_t hi)
@@ -36,6 +38,11 @@ static inline void gort__ctx_init(gort__ctx *c, uintptr_t lo, uintptr_t hi)
 void gort__ctx_switch(gort__ctx *from, gort__ctx *to);
 GORT_NORETURN void gort__ctx_jump(gort__ctx *to);
 GORT_API void *gort__arch_tls(void);
+
+#define GORT__CTX_HERE(c) \
+	ucontext_t gort__here; \
+	getcontext(&gort__here); \
+	(c)->uc = &gort__here
 
 static inline void gort__cpu_relax(void)
 {

@@ -21,7 +21,7 @@ typedef struct gort__ctx {
 	void *pc;              /* 8 */
 	void *fp;              /* 16 */
 	uint32_t running;      /* 24: 1 while a thread stands on the stack */
-	uint32_t pad;
+	uint32_t seen;         /* 28: for tracebacks: when it was first seen waiting; 0 since it last ran. See watch.c */
 } gort__ctx;
 
 /* In ctx.S: the outermost frame of every goroutine; calls gort__g_main(), which does not return. */
@@ -64,6 +64,21 @@ static inline __attribute__((always_inline)) void gort__ctx_switch(gort__ctx *fr
 		  "xmm13", "xmm14", "xmm15", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)"
 		  GORT__CTX_CLOBBER_AVX512);
 }
+
+/*
+ * Notes where the caller stands, for who wants to see its frames while it waits in what it calls next: good until the
+ * calling function goes on. The clobbers have it spill what its callers keep in registers.
+ */
+#define GORT__CTX_HERE(c) \
+	__asm__ volatile( \
+		"leaq	1f(%%rip), %%rax\n\t" \
+		"movq	%%rsp, 0(%0)\n\t" \
+		"movq	%%rax, 8(%0)\n\t" \
+		"movq	%%rbp, 16(%0)\n" \
+		"1:" \
+		: \
+		: "D"(c) \
+		: "rax", "rbx", "r12", "r13", "r14", "r15", "memory")
 
 /* Leaves the present stack for good. */
 static inline __attribute__((always_inline, noreturn)) void gort__ctx_jump(gort__ctx *to)

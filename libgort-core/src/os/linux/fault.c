@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static void (*hit)(uintptr_t addr);
+static void (*hit)(uintptr_t addr, const void *uc);
 static struct sigaction before_segv, before_bus;
 
 static void on_fault(int signo, siginfo_t *info, void *uc)
@@ -17,7 +17,7 @@ static void on_fault(int signo, siginfo_t *info, void *uc)
 	struct sigaction *before = signo == SIGSEGV ? &before_segv : &before_bus;
 
 	if (info->si_code > 0)          /* the kernel's word, not somebody's kill() */
-		hit((uintptr_t)info->si_addr);
+		hit((uintptr_t)info->si_addr, uc);
 	if (before->sa_flags & SA_SIGINFO) {
 		before->sa_sigaction(signo, info, uc);
 	} else if (before->sa_handler == SIG_IGN && info->si_code <= 0) {
@@ -32,7 +32,7 @@ static void on_fault(int signo, siginfo_t *info, void *uc)
 	}
 }
 
-int gort__os_fault_init(void (*fn)(uintptr_t addr))
+int gort__os_fault_init(void (*fn)(uintptr_t addr, const void *uc))
 {
 	struct sigaction sa;
 

@@ -83,11 +83,6 @@ int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const c
 	return -err;
 }
 
-int32_t gort__os_tid(void)
-{
-	return (int32_t)syscall(SYS_gettid);
-}
-
 /*
  * Reads "TID (name) S ..." of the watched thread; the name may hold anything. 1 or 0; -1: the thread has ended, and the file
  * can be closed; -2: the number is not ours any more, since the program closes what it does not know.
@@ -102,12 +97,12 @@ static int read_state(const struct gort__os_watch *w)
 		return errno == ESRCH ? -1 : -2;
 	stat[n] = '\0';
 	end = strrchr(stat, ')');
-	if (atol(stat) != w->tid || end == NULL || end[1] == '\0' || end[2] == '\0')
+	if (strtoul(stat, NULL, 10) != w->tid || end == NULL || end[1] == '\0' || end[2] == '\0')
 		return -2;
 	return end[2] == 'S' || end[2] == 'D';
 }
 
-int gort__os_thread_blocked(struct gort__os_watch *w, int32_t tid)
+int gort__os_thread_blocked(struct gort__os_watch *w, uint32_t tid)
 {
 	int state = -1, saved = errno;
 	char path[64];
@@ -154,6 +149,11 @@ void gort__os_thread_begin(void)
 {
 	/* sleeps end when asked to, not 50 microseconds later */
 	prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+}
+
+uint32_t gort__os_tid(void)
+{
+	return (uint32_t)syscall(SYS_gettid);
 }
 
 void gort__os_thread_stack(uintptr_t *lo, uintptr_t *hi)
