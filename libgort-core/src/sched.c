@@ -429,8 +429,8 @@ static void unrest(void)
 }
 
 /*
- * A goroutine that does not leave its thread, bound or locked, sleeps until note is set, or a while. It shows tracebacks where it waits, as a parked goroutine does: for
- * the time that ctx.running is 0 the words of its context are good.
+ * A goroutine that does not leave its thread, bound or locked, sleeps until note is set, or a while. It shows tracebacks
+ * where it waits, as a parked goroutine does: for the time that ctx.running is 0 the words of its context are good.
  */
 static __attribute__((noinline)) void sleep_on(gort_g *gp, uint32_t *note, gort_time deadline)
 {
