@@ -150,6 +150,8 @@ gort__p *gort__p_take(gort__p *pp, enum gort__taken why)
 	mp->taken = why;
 	gort__add_relaxed(&gort__sched.taken[why], 1);
 	gort__add_relaxed(&gort__sched.retakes[why], 1);
+	if (gort__unlikely(gort__load_relaxed(&gort__tracing)))
+		gort__trace_taken(pp->id, why == GORT__TAKEN_BLOCKED ? "blocked" : "computes");
 	if (gort__hold_keep(&mp->hold))
 		gort__os_futex_wake(&mp->hold.state, 1);
 	return pp;
@@ -194,7 +196,10 @@ uint32_t gort__p_steal(gort__p *to, gort__p *victim)
 		}
 	}
 	gort__p_give_back(victim);
-	gort__store_relaxed(&to->steals, to->steals + (n > 0));
+	if (n > 0) {
+		gort__store_relaxed(&to->steals, to->steals + 1);
+		gort__trace(to, GORT__TRACE_STEAL, NULL, NULL);
+	}
 	return n;
 }
 

@@ -33,6 +33,7 @@ static inline void launch(gort__m *mp, gort_g *gp, void (*fn)(void *arg), void *
 	gp->arg = arg;
 	gp->flags |= flags | GORT__G_FRESH;
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+	gort__trace(mp->p, GORT__TRACE_SPAWN, gp, NULL);
 	gort__enqueue(mp, gp, true);
 }
 

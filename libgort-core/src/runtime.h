@@ -8,6 +8,7 @@
 #include "heap.h"
 #include "os/os.h"
 #include "stash.h"
+#include "trace.h"
 
 #include <stdint.h>
 
@@ -44,6 +45,7 @@ struct gort__p {
 	bool idle;                      /* in sched.idle_p; under sched.lock */
 	bool trim_due;                  /* the monitor wants deep stacks in the cache given back; (r) */
 	gort__p *link;                  /* sched.idle_p; under sched.lock */
+	struct gort__trace_ring *trace; /* trace.c; NULL: nothing was ever traced here */
 	/* the monitor's own notes */
 	struct {
 		uint64_t tick;          /* as it was when it was last seen to have changed, */
@@ -122,6 +124,7 @@ struct gort__options {
 	size_t stack_max;               /* 0: the default sizes */
 	enum gort__guard guard;         /* os.h */
 	bool retake;
+	char trace[128];                /* the path; empty: none */
 	uint32_t threads;               /* of ours, at most */
 	bool quit;                      /* traceback=quit */
 	gort_duration schedtrace;       /* between two lines; 0: none */

@@ -349,6 +349,7 @@ static inline void set_running(gort__m *mp, gort_g *gp)
 	gort__store_relaxed(&gp->ctx.seen, 0);
 	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
 	mp->curg = gp;
+	gort__trace(mp->p, GORT__TRACE_RUN, gp, NULL);
 }
 
 /*
@@ -393,6 +394,8 @@ static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 		gort__fatal("a goroutine blocks inside a park's commit");
 	if (gort__unlikely(in_exception(mp)))
 		return switch_in_exception(mp, gp, next);
+	gort__trace(mp->p, GORT__TRACE_STOP, gp,
+		gort__load_relaxed(&gp->status) == GORT__G_WAITING ? gort__load_relaxed(&gp->wait_reason) : NULL);
 	err = *mp->errno_at;
 	if (gort__likely(next != NULL)) {
 		if (gort__unlikely(next->flags & (GORT__G_FRESH | GORT__G_LOCKED))) {
@@ -763,6 +766,7 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 	gort_g *next;
 	gort__ctx *to;
 
+	gort__trace(pp, GORT__TRACE_END, gp, NULL);
 	if (gort__unlikely(gp->flags & GORT__G_BLOCK))
 		free(gp->live.block);
 	if (!(gp->flags & GORT__G_SYSTEM))

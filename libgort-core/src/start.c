@@ -154,9 +154,13 @@ static const char *read_word(char *word)
 		gort__options.schedtrace = n * GORT_MILLISECOND;
 		return NULL;
 	}
-	if (strcmp(word, "trace") == 0)
-		return "not supported by this version";
-	return "unknown; known are guard, preempt, schedtrace, stackmax, threads, traceback";
+	if (strcmp(word, "trace") == 0) {
+		if (strlen(value) >= sizeof gort__options.trace || *value == '\0')
+			return "not a path";
+		strcpy(gort__options.trace, value);
+		return NULL;
+	}
+	return "unknown; known are guard, preempt, schedtrace, stackmax, threads, trace, traceback";
 }
 
 static void read_debug(void)
@@ -185,6 +189,7 @@ static void in_child(void)
 	gort__store_relaxed(&forked, true);
 	gort__tls = NULL;
 	gort__fence_forget();
+	gort__trace_forget();
 	pthread_mutex_init(&start_lock, NULL);
 	gort__panic_in_child();
 	gort__keys_in_child();
@@ -233,6 +238,7 @@ static int start(void)
 
 int gort__start(void)
 {
+	bool traced = false;
 	int err = 0;
 
 	if (gort__likely(gort__load_acquire(&started)))     /* pairs with the release below */
@@ -242,10 +248,18 @@ int gort__start(void)
 	pthread_mutex_lock(&start_lock);
 	if (!gort__load_relaxed(&started)) {
 		err = start();
-		if (err == 0)
+		if (err == 0) {
 			gort__store_release(&started, true);
+			traced = gort__options.trace[0] != '\0';
+		}
 	}
 	pthread_mutex_unlock(&start_lock);
+	if (traced) {
+		int failed = gort_trace_start(gort__options.trace);
+
+		if (failed != 0)
+			gort__say("no trace to %s: %s", gort__options.trace, gort_strerror(failed));
+	}
 	return err;
 }
 

@@ -391,6 +391,10 @@ static void monitor(void *arg)
 		watch_idle(now);
 		slow_timers = gort__slow_timers_run(now);
 		more = trim(now);
+		if (gort__load_relaxed(&gort__tracing)) {
+			gort__trace_drain();
+			want = want < now + 2 * MILLI ? want : now + 2 * MILLI;
+		}
 
 		if (mon.took)
 			mon.told_at = now;
