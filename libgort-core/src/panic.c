@@ -577,7 +577,7 @@ static void free_last(gort_g *gp)
 void gort__base_end(gort_g *gp, struct gort__scope *base, bool landed)
 {
 	do {
-		landed = drain(base, landed);
+		drain(base, landed);
 		if (base->flight.kind == GORT__FLIGHT_PANIC) {
 			struct gort__flight f = base->flight;
 
