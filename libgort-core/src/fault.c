@@ -34,7 +34,7 @@ void gort__throw(const char *where_what)
 static GORT_NORETURN void overflow(gort_g *gp, size_t limit, bool own, const char *how, const void *uc)
 {
 	const char *why = own ? "its stack_max" : gort__options.stack_max != 0 ? "GORT_DEBUG=stackmax" :
-			  limit >= (size_t)1 << 29 ? "the size of the first 1,024 stacks" :
+			  limit >= (size_t)1 << 20 ? "the size of the first 1,024 stacks" :
 			  "the size of all but the first 1,024 stacks; give it a larger stack_max by gort_go_attr";
 	char line[512];
 

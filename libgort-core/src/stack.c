@@ -5,7 +5,8 @@
  *
  * The first slots are large (1 GiB), so that a program with few goroutines can recurse as deep as it likes; the rest
  * are small (256 KiB), which costs half a KiB of page tables each. Where the system refuses an arena the size is
- * halved, and at last the slots shrink to 64 KiB. Under a limit on address space everything starts small.
+ * halved, and at last the slots shrink to 64 KiB. Under a limit on address space everything starts small, and so it does
+ * on valgrind.
  *
  * A slot is reserved for a goroutine when it is spawned (so a spawn fails there or never) and chosen when it first
  * runs (so the warmest free one is used again). Reservations are handed to the Ps in batches, as credits. The sum
@@ -32,6 +33,8 @@
 #define BIG_COUNT 1024
 #define SMALL_SLOT (256 * KiB)
 #define LEAST_SLOT (64 * KiB)
+#define VALGRIND_ARENA (GiB / 16)
+#define VALGRIND_SLOT (GiB / 128)       /* of the first ones there: like a thread's stack */
 #define ARENAS 8192
 #define SLOT_BITS 18                    /* 16 GiB of 64 KiB slots */
 #define NIL UINT32_MAX
@@ -139,6 +142,13 @@ int gort__stack_init(void)
 			pool.arena_max /= 2;
 		pool.cache = 4;
 		pool.batch = 4;
+	}
+	if (GORT__ON_VALGRIND()) {
+		/* it has some tens of GiB for all of the program, and memcheck records every page that may be touched */
+		while (pool.arena_max > pool.small_slot && pool.arena_max > VALGRIND_ARENA)
+			pool.arena_max /= 2;
+		pool.big_slot = VALGRIND_SLOT;
+		pool.cache = 4;
 	}
 	pool.arena_next = pool.arena_max;
 	return 0;
@@ -331,8 +341,13 @@ static uint32_t take(gort__p *pp)
 		}
 	}
 	gort__lock_unlock(&pool.lock);
-	if (fresh_one)
-		GORT__LEAK_ROOT((void *)(slot_base(stack) + arena_of(stack)->slot_size - LEAK_SEEN), LEAK_SEEN);
+	if (fresh_one) {
+		struct arena *a = arena_of(stack);
+		uintptr_t base = slot_base(stack), top = base + a->slot_size;
+
+		GORT__LEAK_ROOT((void *)(top - LEAK_SEEN), LEAK_SEEN);
+		(void)GORT__STACK_REGISTER(base + a->guard_size, top);  /* for good */
+	}
 	if (guard && gort__os_guard(pool.guard, (void *)slot_base(stack), arena_of(stack)->guard_size))
 		slot_of(stack)->flags |= GUARDED;
 	return stack;
@@ -438,6 +453,7 @@ int gort__stack_map(gort_g *gp, size_t bytes)
 	gp->stack_max = size + guard;
 	gp->stack_lo = (uintptr_t)p + guard;
 	gp->stack_hi = (uintptr_t)p + guard + size;
+	gp->stack = GORT__STACK_REGISTER(gp->stack_lo, gp->stack_hi);
 	return 0;
 }
 
@@ -445,6 +461,7 @@ void gort__stack_unmap(gort_g *gp)
 {
 	uintptr_t lo = gp->stack_hi - gp->stack_max;
 
+	GORT__STACK_DEREGISTER(gp->stack);
 	gort__os_unmap((void *)lo, gp->stack_max);
 	gp->stack_lo = gp->stack_hi = 0;
 	gp->stack_max = 0;

@@ -68,7 +68,7 @@ struct gort_g {
 	uint64_t id;                    /* (r) */
 	uint32_t status;                /* enum gort__g_status; (r) */
 	uint32_t note;                  /* bound: the futex it parks on */
-	uint32_t stack;                 /* slot number */
+	uint32_t stack;                 /* slot number; GORT__G_OWN_STACK: valgrind's number for it */
 	uint32_t flags;                 /* enum gort__g_flag; (o) */
 	/* before the first run the argument, after it the rest */
 	union {

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What ThreadSanitizer, AddressSanitizer and valgrind have to be told of stacks and switches. Nothing remains of it in
- * other builds. The sanitizers' own interface headers declare these functions; they are repeated here because clang's
- * and gcc's packages put them in different places.
+ * What ThreadSanitizer, AddressSanitizer and valgrind have to be told of stacks and switches. The sanitizers are built in,
+ * so nothing remains of them in other builds. Their own interface headers declare these functions; they are repeated here
+ * because clang's and gcc's packages put them in different places.
+ *
+ * valgrind takes any program, so it is asked for at run time, where core was built with its header at hand
+ * (GORT__HAVE_VALGRIND, from libgort-core/meson.build). It finds out about switches itself, by the stack pointer; but it
+ * must know what is a stack, or else a jump to a near one looks to it like a large frame.
  */
 #ifndef GORT__SANITIZE_H
 #define GORT__SANITIZE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +58,28 @@ void __lsan_register_root_region(const void *p, size_t size);
 #else
 #define GORT__LEAK_ROOT(p, size) ((void)(p), (void)(size))
 #define GORT__ASAN_LEAVING() ((void)0)
+#endif
+
+#ifdef GORT__HAVE_VALGRIND
+#include <valgrind/memcheck.h>
+#define GORT__ON_VALGRIND() (RUNNING_ON_VALGRIND != 0)
+/*
+ * Address space for stacks, which nobody may touch but where a stack pointer has passed. It is also what keeps memcheck's
+ * search for leaks out of guards that it knows nothing of, where each word would be a fault.
+ */
+#define GORT__STACK_SPACE(p, size) ((void)VALGRIND_MAKE_MEM_NOACCESS((p), (size)))
+/*
+ * [lo, hi) is a stack from now on; its number is for the other one. To valgrind it is [lo, hi]: a stack pointer at hi, as in
+ * a goroutine that has not begun, would be one outside. Its top is where a context may be laid before the first switch.
+ */
+#define GORT__STACK_REGISTER(lo, hi) \
+	((void)VALGRIND_MAKE_MEM_UNDEFINED((hi) - 4096, 4096), VALGRIND_STACK_REGISTER((lo), (hi)))
+#define GORT__STACK_DEREGISTER(number) VALGRIND_STACK_DEREGISTER(number)
+#else
+#define GORT__ON_VALGRIND() false
+#define GORT__STACK_SPACE(p, size) ((void)(p), (void)(size))
+#define GORT__STACK_REGISTER(lo, hi) ((void)(lo), (void)(hi), 0u)
+#define GORT__STACK_DEREGISTER(number) ((void)(number))
 #endif
 
 #endif

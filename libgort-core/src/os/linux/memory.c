@@ -25,27 +25,29 @@ void *gort__os_reserve(size_t size, size_t align)
 	size_t page = gort__os_page_size();
 	size_t extra = align > page ? align : 0;
 	int saved = errno;
+	/*
+	 * First without access: mlockall(MCL_FUTURE) would otherwise touch every page right here. Then unlocked, and only
+	 * then readable and writable. Not so on valgrind, whose memcheck looks at every byte that mprotect makes accessible.
+	 */
+	int prot = GORT__ON_VALGRIND() ? PROT_READ | PROT_WRITE : PROT_NONE;
 	char *p, *q;
 
 	if (size + extra < size)
 		return NULL;
-	/*
-	 * First without access: mlockall(MCL_FUTURE) would otherwise touch every page right here. Then unlocked, and only
-	 * then readable and writable.
-	 */
-	p = mmap(NULL, size + extra, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+	p = mmap(NULL, size + extra, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (p == MAP_FAILED)
 		goto refused;
 	/* what the alignment leaves over at both ends is address space only, not worth two more calls */
 	q = (char *)(((uintptr_t)p + extra) & ~(uintptr_t)(extra != 0 ? extra - 1 : 0));
 	munlock(q, size);
-	if (mprotect(q, size, PROT_READ | PROT_WRITE) != 0) {
+	if (prot == PROT_NONE && mprotect(q, size, PROT_READ | PROT_WRITE) != 0) {
 		munmap(p, size + extra);
 		goto refused;
 	}
 	/* neither is needed for correctness, so neither may fail us */
 	madvise(q, size, MADV_NOHUGEPAGE);
 	madvise(q, size, MADV_DONTDUMP);
+	GORT__STACK_SPACE(q, size);
 	errno = saved;
 	return q;
 refused:
