@@ -89,6 +89,9 @@ int gort_go_attr(const gort_attr *attr, void (*fn)(void *arg), void *arg)
 		return err;
 	err = -ENOMEM;
 	if (a.arg_size > GORT__ARG_COPY) {
+		/* no object is larger, and valgrind takes such a size for a mistake in the program */
+		if (a.arg_size > PTRDIFF_MAX)
+			return -ENOMEM;
 		block = malloc(a.arg_size);
 		if (block == NULL)
 			return -ENOMEM;
