@@ -19,12 +19,14 @@ static void runs(void *arg)
 
 static int works(void *arg)
 {
+	int n = (int)test_scale_min(200, 20);
+
 	set(&n_run, 0);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < n; i++) {
 		if (gort_go(runs, NULL) != 0)
 			return 1;
 	}
-	await_count(&n_run, 200);
+	await_count(&n_run, n);
 	return gort_num_goroutine() >= 1 ? 33 : 2;
 }
 
@@ -55,7 +57,7 @@ static void (*forbidden)(void);
 static pid_t fork_now(void)
 {
 	fflush(NULL);
-	while (test_sanitized() && !test_others_sleep())
+	while ((TEST_TSAN || TEST_ASAN) && !test_others_sleep())
 		sched_yield();
 	return fork();
 }
@@ -137,7 +139,7 @@ static int parent_goes_on(void)
 {
 	if (gort_run(works, NULL) != 33)
 		return 80;
-	for (int i = 0; i < 20; i++) {
+	for (long i = 0; i < test_scale_min(20, 3); i++) {
 		pid_t pid = fork();
 
 		if (pid == 0)
@@ -165,7 +167,7 @@ static int busy_main(void *arg)
 
 	for (int i = 0; i < 4; i++)
 		gort_go(busy, NULL);
-	for (int i = 0; i < 20 && result == 33; i++)
+	for (long i = 0; i < test_scale_min(20, 3) && result == 33; i++)
 		result = fork_and();
 	set(&stop, 1);
 	return result;
