@@ -172,6 +172,7 @@ static bool arena_add(size_t bytes, size_t slot_size)
 	base = gort__os_reserve(bytes + shift, align);
 	if (base == NULL)
 		return false;
+	GORT__STACK_SPACE(base, bytes + shift);
 	a->slot = gort__os_pages(meta);
 	if (a->slot == NULL) {
 		gort__os_unmap(base, bytes + shift);
@@ -447,6 +448,7 @@ int gort__stack_map(gort_g *gp, size_t bytes)
 	p = gort__os_reserve(size + guard, pool.page);
 	if (p == NULL)
 		return -ENOMEM;
+	GORT__STACK_SPACE(p, size + guard);
 	if (pool.guard == GORT__GUARD_NONE || !gort__os_guard(pool.guard, p, guard))
 		gp->flags |= GORT__G_UNGUARDED;
 	gp->flags |= GORT__G_OWN_STACK;

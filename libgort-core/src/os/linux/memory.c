@@ -47,7 +47,6 @@ void *gort__os_reserve(size_t size, size_t align)
 	/* neither is needed for correctness, so neither may fail us */
 	madvise(q, size, MADV_NOHUGEPAGE);
 	madvise(q, size, MADV_DONTDUMP);
-	GORT__STACK_SPACE(q, size);
 	errno = saved;
 	return q;
 refused:
