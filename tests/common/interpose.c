@@ -5,9 +5,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -91,10 +95,78 @@ int posix_memalign(void **p, size_t align, size_t n)
 	return *p != NULL ? 0 : ENOMEM;
 }
 
+/* --- commit space --- */
+
+#define USED 1000000                    /* KiB: what others have committed */
+
+static struct {
+	bool on;
+	size_t left;                    /* atomic */
+	size_t asked;                   /* atomic */
+	char meminfo[128];
+} commit;
+
+void interpose_overcommit(size_t left)
+{
+	snprintf(commit.meminfo, sizeof commit.meminfo, "MemTotal:  1 kB\nCommitLimit:  %zu kB\nCommitted_AS:  %d kB\n",
+		left / 1024 + USED, USED);
+	commit.left = left;
+	commit.on = true;
+}
+
+size_t interpose_commit_asked(void)
+{
+	return __atomic_load_n(&commit.asked, __ATOMIC_RELAXED);
+}
+
+/* n bytes become writable: is there so much left? */
+static bool commits(size_t n, int prot)
+{
+	size_t was = __atomic_load_n(&commit.asked, __ATOMIC_RELAXED);
+	size_t left = __atomic_load_n(&commit.left, __ATOMIC_RELAXED);
+
+	if (!commit.on || !(prot & PROT_WRITE))
+		return true;
+	while (n > was && !__atomic_compare_exchange_n(&commit.asked, &was, n, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	do {
+		if (left < n)
+			return false;
+	} while (!__atomic_compare_exchange_n(&commit.left, &left, left - n, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
+}
+
+#undef fopen
+#undef fopen64
+FILE *gort_test_fopen(const char *path, const char *mode) __asm__("fopen");
+FILE *gort_test_fopen64(const char *path, const char *mode) __asm__("fopen64");
+
+FILE *gort_test_fopen(const char *path, const char *mode)
+{
+	static FILE *(*real)(const char *path, const char *mode);
+	static char two[] = "2\n";
+
+	if (commit.on && strcmp(path, "/proc/sys/vm/overcommit_memory") == 0)
+		return fmemopen(two, strlen(two), "r");
+	if (commit.on && strcmp(path, "/proc/meminfo") == 0)
+		return fmemopen(commit.meminfo, strlen(commit.meminfo), "r");
+	if (real == NULL) {
+		void *sym = dlsym(RTLD_NEXT, "fopen");
+
+		__builtin_memcpy(&real, &sym, sizeof real);
+	}
+	return real(path, mode);
+}
+
+FILE *gort_test_fopen64(const char *path, const char *mode)
+{
+	return gort_test_fopen(path, mode);
+}
+
 /* Under both names: which one a program calls is decided by _FILE_OFFSET_BITS. */
 static void *map(void *addr, size_t n, int prot, int flags, int fd, off_t off)
 {
-	if (fails(INTERPOSE_MMAP)) {
+	if (fails(INTERPOSE_MMAP) || ((flags & MAP_PRIVATE) && !commits(n, prot))) {
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
@@ -118,7 +190,7 @@ void *gort_test_mmap64(void *addr, size_t n, int prot, int flags, int fd, off_t 
 
 int mprotect(void *addr, size_t n, int prot)
 {
-	if (fails(INTERPOSE_MMAP)) {
+	if (fails(INTERPOSE_MMAP) || !commits(n, prot)) {
 		errno = ENOMEM;
 		return -1;
 	}
@@ -132,6 +204,33 @@ int madvise(void *addr, size_t n, int advice)
 		return -1;
 	}
 	return (int)syscall(SYS_madvise, addr, n, advice);
+}
+
+static __thread long wakes;
+
+long interpose_wakes(void)
+{
+	return wakes;
+}
+
+long syscall(long number, ...)
+{
+	static long (*real)(long number, ...);
+	long a[6];
+	va_list ap;
+
+	va_start(ap, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);        /* as libc's does: those that were not passed are of no interest to the kernel */
+	va_end(ap);
+	if (number == SYS_futex && (a[1] & FUTEX_CMD_MASK) == FUTEX_WAKE)
+		wakes++;
+	if (real == NULL) {
+		void *sym = dlsym(RTLD_NEXT, "syscall");
+
+		__builtin_memcpy(&real, &sym, sizeof real);
+	}
+	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *arg), void *arg)

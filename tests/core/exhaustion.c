@@ -300,6 +300,40 @@ START_TEST(a_small_limit_on_address_space_is_lived_with)
 }
 END_TEST
 
+static int overcommitted(void)
+{
+	size_t left = (size_t)atoi(getenv("MIB")) << 20;
+	int r;
+
+	interpose_overcommit(left);
+	r = gort_run(fill_up, NULL);
+	if (r != 0)
+		fprintf(stderr, "# run gave %d\n", r);
+	fprintf(stderr, "# asked for %zu MiB at a time\n", interpose_commit_asked() >> 20);
+	/* no step takes so much that the rest of the program is left without */
+	return r == 0 && interpose_commit_asked() <= left / 8 ? 0 : 10;
+}
+
+START_TEST(without_overcommit_arenas_are_modest)
+{
+	static const int mibs[] = { 16, 64, 512, 1024, 4096 };
+
+	for (size_t i = 0; i < sizeof mibs / sizeof mibs[0]; i++) {
+		static struct child_result r;
+		char mib[32];
+		const char *const env[] = { mib, "GOMAXPROCS=2", NULL };
+		const char *n;
+
+		snprintf(mib, sizeof mib, "MIB=%d", mibs[i]);
+		test_run_child(&r, "overcommitted", env, 120);
+		ck_assert_msg(r.exited && r.status == 0, "%s: %s %d, %s", mib, r.exited ? "status" : "signal", r.status, r.err);
+		/* most of it are stacks, of 64 KiB each */
+		n = strstr(r.err, "# ");
+		ck_assert_msg(n != NULL && atoi(n + 2) >= mibs[i] * 16 / 2, "%s: %s", mib, r.err);
+	}
+}
+END_TEST
+
 static int locked_main(void *arg)
 {
 	for (int i = 0; i < 2000; i++) {
@@ -364,6 +398,7 @@ static const struct test_child children[] = {
 	{ "injected", injected },
 	{ "many_cases", many_cases },
 	{ "limited", limited },
+	{ "overcommitted", overcommitted },
 	{ "locked", locked },
 	{ "threads_limited", threads_limited },
 	{ NULL, NULL },
@@ -375,6 +410,7 @@ int main(int argc, char **argv)
 
 	test_begin(&s, argc, argv, "exhaustion", children);
 	if (test_valgrind()) {
+		test_skip("without_overcommit_arenas_are_modest", "tens of thousands of stacks, and valgrind looks for each in a list");
 		test_skip("each_mapping_may_fail, each_thread_may_fail",
 			"many hundred programs, each of which takes valgrind a second to start");
 		test_skip("each_allocation_may_fail, a_select_of_many_cases_without_memory_is_fatal_in_words, "
@@ -388,6 +424,7 @@ int main(int argc, char **argv)
 		test_add(&s, a_select_of_many_cases_without_memory_is_fatal_in_words);
 		test_add(&s, channels_that_cannot_be_had_are_null);
 		test_add(&s, a_small_limit_on_address_space_is_lived_with);
+		test_add(&s, without_overcommit_arenas_are_modest);
 		test_add(&s, mlockall_does_not_lock_the_reservations);
 	}
 	test_add(&s, one_thread_does_it_all_when_there_are_no_more);

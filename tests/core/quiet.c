@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the runtime does not do: system calls while idle, allocation while waiting. */
+/* What the runtime does not do: system calls while idle, allocation while waiting, waking a thread for one goroutine. */
 #include "interpose.h"
 #include "test.h"
 
@@ -233,9 +233,70 @@ static int allocates_nothing(void)
 	return gort_run(allocates_nothing_main, NULL);
 }
 
+/* --- wakes --- */
+
+static int met;
+
+/* On two threads at once, so that from then on there is a second one to be woken. */
+static void meets(void *arg)
+{
+	count_up(&met);
+	while (get(&met) < 2)
+		;
+}
+
+static void waits(void *arg)
+{
+	task_here(arg);
+	gort_park(NULL, NULL, "test");
+	task_done(arg);
+}
+
+/* How many threads the caller wakes or starts to make the first n of t ready, all other threads being asleep. */
+static long wakes_for(struct task *t, int n)
+{
+	long wakes;
+
+	memset(t, 0, (size_t)n * sizeof *t);
+	for (int i = 0; i < n; i++) {
+		spawn(waits, &t[i]);
+		await_parked(&t[i]);
+	}
+	/* the second P is idle then, and nobody looks for work: who wants help has to wake somebody */
+	while (!test_others_sleep())
+		;
+	wakes = interpose_wakes() + interpose_calls(INTERPOSE_THREAD);
+	for (int i = 0; i < n; i++)
+		gort_ready(t[i].g);
+	wakes = interpose_wakes() + interpose_calls(INTERPOSE_THREAD) - wakes;
+	for (int i = 0; i < n; i++)
+		await_done(&t[i]);
+	return wakes;
+}
+
+static int wakes_nobody_main(void *arg)
+{
+	struct task t[2];
+
+	spawn(meets, NULL);
+	spawn(meets, NULL);
+	await_count(&met, 2);
+	/* that a wake is seen at all: two are more than a lone one, sooner or later also where they were calm before */
+	while (wakes_for(t, 2) == 0)
+		;
+	for (long i = 0; i < test_scale_min(200, 20); i++)
+		expect_eq(wakes_for(t, 1), 0);
+	return 0;
+}
+
+static int wakes_nobody(void)
+{
+	return gort_run(wakes_nobody_main, NULL);
+}
+
 static const struct test_child children[] = {
-	{ "idle", idle },
-	{ "blocked", blocked }, { "allocates_nothing", allocates_nothing }, { NULL, NULL },
+	{ "idle", idle }, { "blocked", blocked }, { "allocates_nothing", allocates_nothing }, { "wakes_nobody", wakes_nobody },
+	{ NULL, NULL },
 };
 
 START_TEST(an_idle_program_makes_no_system_calls)
@@ -256,6 +317,15 @@ START_TEST(blocking_operations_allocate_nothing)
 }
 END_TEST
 
+START_TEST(making_one_goroutine_ready_wakes_no_thread)
+{
+	/* a P is idle, and none is taken away: what is made ready stays where it is */
+	static const char *const env[] = { "GOMAXPROCS=2", "GORT_DEBUG=preempt=off", NULL };
+
+	test_child_says("wakes_nobody", env, 0, "");
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	struct test_suite s;
@@ -263,6 +333,7 @@ int main(int argc, char **argv)
 	test_begin(&s, argc, argv, "quiet", children);
 	test_add(&s, an_idle_program_makes_no_system_calls);
 	test_add(&s, a_program_at_rest_behind_a_blocked_thread_makes_no_system_calls);
+	test_add(&s, making_one_goroutine_ready_wakes_no_thread);
 	if (test_valgrind())
 		test_skip("blocking_operations_allocate_nothing", "valgrind puts its own malloc before the one that counts");
 	else
