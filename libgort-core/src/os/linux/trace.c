@@ -3,6 +3,8 @@
 #define _GNU_SOURCE     /* dl_iterate_phdr */
 #include "os/os.h"
 
+#include <gort/sanitize.h>
+
 #include <gort/atomic.h>
 
 #include <errno.h>
@@ -59,7 +61,10 @@ size_t gort__os_peek(void *to, uintptr_t from, size_t n)
 	if (got < 0 && errno != EFAULT)
 		got = (ssize_t)peek_by_pipe(to, from, n);
 	errno = saved;
-	return got > 0 ? (size_t)got : 0;
+	if (got <= 0)
+		return 0;
+	GORT__PEEKED(to, got);
+	return (size_t)got;
 }
 
 struct is_code {
