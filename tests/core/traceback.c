@@ -170,7 +170,9 @@ GO_TEST(the_caller_comes_first_and_is_running)
 
 	gort_set_name("asks");
 	all = traceback();
-	snprintf(want, sizeof want, "goroutine %llu \"asks\" [running]:\ngort_traceback(...)\n", (unsigned long long)gort_id());
+	/* without symbols our own frames below it have no names to be left out by */
+	snprintf(want, sizeof want, "goroutine %llu \"asks\" [running]:\n%s", (unsigned long long)gort_id(),
+		TEST_SYMBOLS ? "gort_traceback(...)\n" : "");
 	expect(strncmp(all, want, strlen(want)) == 0);
 	expect(shows_function(all, "asks", "traceback"));
 	expect_eq(test_count_lines(all, "\"asks\""), 1);
