@@ -292,7 +292,7 @@ static bool all_at_rest(gort_time now)
 static bool deadlocked(void)
 {
 	uint64_t before = gort__load_acquire(&gort__sched.resting), after;
-	uint32_t resting = (uint32_t)before, nms;
+	uint32_t resting = (uint32_t)before;
 	bool idle;
 	long threads;
 
@@ -300,13 +300,12 @@ static bool deadlocked(void)
 		return false;
 	/* with the lock no idle M can be handed a P */
 	gort__lock_lock(&gort__sched.lock);
-	nms = gort__load_relaxed(&gort__sched.nms);
 	threads = gort__os_thread_count();
 	after = gort__add_seq_cst(&gort__sched.resting, 0);
 	/* those of locked goroutines are Ms and rest: counted once */
 	idle = threads >= 0 && (uint64_t)threads == (uint64_t)gort__sched.nidle_m + resting + 1;
 	gort__lock_unlock(&gort__sched.lock);
-	return idle && before == after && nms >= gort__sched.nidle_m;
+	return idle && before == after;
 }
 
 static void sleep_until(gort_time when)
