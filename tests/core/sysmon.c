@@ -390,7 +390,7 @@ static void sends(void *arg)
 	count_up(&done);
 }
 
-GO_TEST(a_storm_of_signals_from_outside_disturbs_nothing)
+static void storm_of_signals(void)
 {
 	gort_chan *c = gort_chan_new(sizeof(long), 3);
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
@@ -407,10 +407,31 @@ GO_TEST(a_storm_of_signals_from_outside_disturbs_nothing)
 			kill(getpid(), SIGUSR1);
 	}
 	await_count(&done, 4);
-	await_count(&signals, 1);      /* they go to any thread, which may have to wait for a processor first */
+	/* they go to any thread, which may have to wait for a processor first; on TSan a sleeping one handles it when it wakes */
+	if (!TEST_TSAN)
+		await_count(&signals, 1);
 	signal(SIGUSR1, SIG_IGN);       /* some may be on their way still */
 	gort_chan_unref(c);
 }
+
+static int nothing(void *arg)
+{
+	return 0;
+}
+
+/* The thread that waits in gort_run takes no signals, or the kernel would give it nearly all of them. */
+START_TEST(a_storm_of_signals_from_outside_disturbs_nothing)
+{
+	sigset_t usr1;
+
+	ck_assert_int_eq(gort_run(nothing, NULL), 0);   /* our threads' mask is the one at the scheduler's start */
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+	test_go(storm_of_signals);
+	pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+}
+END_TEST
 
 /* --- the bound on threads --- */
 
