@@ -7,6 +7,7 @@
 
 gort_chan *gort_chan_new(size_t elem_size, size_t capacity)
 {
+	gort__m *mp = gort__m_self();
 	size_t bytes, total;
 	gort_chan *c;
 
@@ -19,7 +20,7 @@ gort_chan *gort_chan_new(size_t elem_size, size_t capacity)
 	if (c == NULL)
 		return NULL;
 	memset(c, 0, sizeof *c);
-	gort__lock_init(&c->lock);
+	gort__bias_init(&c->lock, mp != NULL ? mp->bias : GORT__BIAS_NOBODY);
 	c->cap = capacity;
 	c->elem_size = elem_size;
 	c->refs = 1;
@@ -69,14 +70,14 @@ static inline int wait_in(gort__m *mp, gort_chan *c, struct waitq *q, void *elem
 	if (deadline != GORT_FOREVER)
 		w.ticket = gort__ticket_arm(gp);
 	waitq_push(q, &w);
-	gort__lock_unlock(&c->lock);
+	gort__bias_unlock(mp, &c->lock);
 	if (deadline == GORT_FOREVER) {
 		mp = gort__park(mp);
 	} else if (gort__park_until(&mp, w.ticket, deadline) != 0) {
-		gort__lock_lock(&c->lock);
+		gort__bias_lock(mp, &c->lock);
 		if (w.queued)
 			waitq_remove(q, &w);
-		gort__lock_unlock(&c->lock);
+		gort__bias_unlock(mp, &c->lock);
 		gort__leave(mp);
 		return -ETIMEDOUT;
 	}
@@ -84,34 +85,29 @@ static inline int wait_in(gort__m *mp, gort_chan *c, struct waitq *q, void *elem
 	return w.ok ? 0 : -EPIPE;
 }
 
-/*
- * The general forms: entered first, since most of what comes here has to wait or to wake, and since what the entry loads is
- * had sooner before the lock's atomic operation than behind it.
- */
-static inline int send(gort_chan *c, const void *elem, gort_time deadline)
+/* The general forms: entered, and they leave. */
+static inline int send(gort__m *mp, gort_chan *c, const void *elem, gort_time deadline)
 {
-	gort__m *mp = gort__enter();
 	struct waiter *wake;
 	int r;
 
-	gort__lock_lock(&c->lock);
+	gort__bias_lock(mp, &c->lock);
 	r = send_locked(c, elem, &wake);
 	if (r == -EAGAIN)
 		return wait_in(mp, c, &c->sendq, (void *)(uintptr_t)elem, "chan send", deadline);
-	gort__lock_unlock(&c->lock);
+	gort__bias_unlock(mp, &c->lock);
 	if (wake != NULL)
 		wake_peer(mp, wake);
 	gort__leave(mp);
 	return r;
 }
 
-static inline int recv(gort_chan *c, void *elem, gort_time deadline)
+static inline int recv(gort__m *mp, gort_chan *c, void *elem, gort_time deadline)
 {
-	gort__m *mp = gort__enter();
 	struct waiter *wake;
 	int r;
 
-	gort__lock_lock(&c->lock);
+	gort__bias_lock(mp, &c->lock);
 	r = recv_locked(c, elem, &wake);
 	if (r == -EAGAIN) {
 		r = wait_in(mp, c, &c->recvq, elem, "chan receive", deadline);
@@ -119,74 +115,80 @@ static inline int recv(gort_chan *c, void *elem, gort_time deadline)
 			memset(elem, 0, c->elem_size);
 		return r;
 	}
-	gort__lock_unlock(&c->lock);
+	gort__bias_unlock(mp, &c->lock);
 	if (wake != NULL)
 		wake_peer(mp, wake);
 	gort__leave(mp);
 	return r;
 }
 
-static __attribute__((noinline)) void wake_outside(struct waiter *w)
+static __attribute__((noinline)) void send_entered(gort__m *mp, gort_chan *c, const void *elem)
 {
-	gort__m *mp = gort__enter_nosched();
-
-	wake_peer(mp, w);
-	gort__leave(mp);
+	if (gort__unlikely(send(mp, c, elem, GORT_FOREVER) != 0))
+		panic_closed();
 }
 
 static __attribute__((noinline)) void send_any(gort_chan *c, const void *elem)
 {
 	if (gort__unlikely(c == NULL))
 		gort__chan_block_forever("chan send (nil chan)");
-	if (gort__unlikely(send(c, elem, GORT_FOREVER) != 0))
-		panic_closed();
+	send_entered(gort__enter(), c, elem);
+}
+
+static __attribute__((noinline)) int recv_entered(gort__m *mp, gort_chan *c, void *elem)
+{
+	return recv(mp, c, elem, GORT_FOREVER);
 }
 
 static __attribute__((noinline)) int recv_any(gort_chan *c, void *elem)
 {
 	if (gort__unlikely(c == NULL))
 		gort__chan_block_forever("chan receive (nil chan)");
-	return recv(c, elem, GORT_FOREVER);
+	return recv_entered(gort__enter(), c, elem);
 }
 
 /*
- * The buffered channel with room, or with values, and nobody waiting comes first: a word-sized element moved without a
- * saved register or a look at the scheduler. Anything else goes to the general form; nothing has been done by then.
+ * A channel of our P's with room, or with values, and nobody waiting comes first: a word moved without a saved register or an
+ * atomic operation. Anything else goes to the general form; nothing has been done by then.
  */
 void gort_chan_send(gort_chan *c, const void *elem)
 {
-	if (gort__likely(c != NULL) && gort__load_relaxed(&c->count) < c->cap && c->elem_size == sizeof(uint64_t) &&
-	    gort__lock_try(&c->lock)) {
+	gort__m *mp = gort__m_self();
+
+	if (gort__unlikely(c == NULL || mp == NULL || !gort__hold_try_enter(&mp->hold))) {
+		send_any(c, elem);
+		return;
+	}
+	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && c->recvq.first == NULL && c->count < c->cap && !c->closed &&
+			 c->elem_size == sizeof(uint64_t))) {
 		size_t i = c->sendx;
 
-		if (gort__likely(c->count < c->cap && c->recvq.first == NULL && !c->closed)) {
-			memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
-			c->sendx = next_index(c, i);
-			gort__store_relaxed(&c->count, c->count + 1);
-			gort__lock_unlock(&c->lock);
-			return;
-		}
-		gort__lock_unlock(&c->lock);
+		memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
+		c->sendx = next_index(c, i);
+		gort__store_relaxed(&c->count, c->count + 1);
+		gort__leave(mp);
+		return;
 	}
-	send_any(c, elem);
+	send_entered(mp, c, elem);
 }
 
 int gort_chan_recv(gort_chan *c, void *elem)
 {
-	if (gort__likely(c != NULL) && gort__load_relaxed(&c->count) > 0 && c->elem_size == sizeof(uint64_t) &&
-	    gort__lock_try(&c->lock)) {
+	gort__m *mp = gort__m_self();
+
+	if (gort__unlikely(c == NULL || mp == NULL || !gort__hold_try_enter(&mp->hold)))
+		return recv_any(c, elem);
+	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && c->sendq.first == NULL && c->count > 0 && elem != NULL &&
+			 c->elem_size == sizeof(uint64_t))) {
 		size_t i = c->recvx;
 
-		if (gort__likely(c->count > 0 && c->sendq.first == NULL && elem != NULL)) {
-			memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
-			c->recvx = next_index(c, i);
-			gort__store_relaxed(&c->count, c->count - 1);
-			gort__lock_unlock(&c->lock);
-			return 0;
-		}
-		gort__lock_unlock(&c->lock);
+		memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
+		c->recvx = next_index(c, i);
+		gort__store_relaxed(&c->count, c->count - 1);
+		gort__leave(mp);
+		return 0;
 	}
-	return recv_any(c, elem);
+	return recv_entered(mp, c, elem);
 }
 
 /* The nil channel's part of the _until forms. */
@@ -214,7 +216,7 @@ int gort_chan_send_until(gort_chan *c, const void *elem, gort_time deadline)
 		return -ETIMEDOUT;
 	if (gort__unlikely(c == NULL))
 		return sleep_out(deadline, "chan send (nil chan)");
-	r = send(c, elem, deadline);
+	r = send(gort__enter(), c, elem, deadline);
 	if (gort__unlikely(r == -EPIPE))
 		panic_closed();
 	return r;
@@ -226,12 +228,13 @@ int gort_chan_recv_until(gort_chan *c, void *elem, gort_time deadline)
 		return -ETIMEDOUT;
 	if (gort__unlikely(c == NULL))
 		return sleep_out(deadline, "chan receive (nil chan)");
-	return recv(c, elem, deadline);
+	return recv(gort__enter(), c, elem, deadline);
 }
 
 int gort_chan_try_send(gort_chan *c, const void *elem)
 {
 	struct waiter *wake;
+	gort__m *mp;
 	int r;
 
 	/*
@@ -240,11 +243,13 @@ int gort_chan_try_send(gort_chan *c, const void *elem)
 	 */
 	if (c == NULL || (!gort__load_acquire(&c->closed) && !may_send(c)))
 		return -EAGAIN;
-	gort__lock_lock(&c->lock);
+	mp = gort__enter_nosched();
+	gort__bias_lock(mp, &c->lock);
 	r = send_locked(c, elem, &wake);
-	gort__lock_unlock(&c->lock);
+	gort__bias_unlock(mp, &c->lock);
 	if (wake != NULL)
-		wake_outside(wake);
+		wake_peer(mp, wake);
+	gort__leave(mp);
 	if (gort__unlikely(r == -EPIPE))
 		panic_closed();
 	return r;
@@ -253,6 +258,7 @@ int gort_chan_try_send(gort_chan *c, const void *elem)
 int gort_chan_try_recv(gort_chan *c, void *elem)
 {
 	struct waiter *wake;
+	gort__m *mp;
 	int r;
 
 	if (c == NULL)
@@ -264,11 +270,13 @@ int gort_chan_try_recv(gort_chan *c, void *elem)
 	if (!(c->cap > 0 ? gort__load_acquire(&c->count) > 0 : gort__load_acquire(&c->sendq.first) != NULL) &&
 	    !gort__load_acquire(&c->closed))
 		return -EAGAIN;
-	gort__lock_lock(&c->lock);
+	mp = gort__enter_nosched();
+	gort__bias_lock(mp, &c->lock);
 	r = recv_locked(c, elem, &wake);
-	gort__lock_unlock(&c->lock);
+	gort__bias_unlock(mp, &c->lock);
 	if (wake != NULL)
-		wake_outside(wake);
+		wake_peer(mp, wake);
+	gort__leave(mp);
 	return r;
 }
 
@@ -276,12 +284,15 @@ void gort_chan_close(gort_chan *c)
 {
 	gort_g *first = NULL, **end = &first;
 	struct waiter *w;
+	gort__m *mp;
 
 	if (c == NULL)
 		gort__panic("close of nil channel");
-	gort__lock_lock(&c->lock);
+	mp = gort__enter_nosched();
+	gort__bias_lock(mp, &c->lock);
 	if (c->closed) {
-		gort__lock_unlock(&c->lock);
+		gort__bias_unlock(mp, &c->lock);
+		gort__leave(mp);
 		gort__panic("close of closed channel");
 	}
 	gort__store_release(&c->closed, 1);     /* pairs with the acquires in the try forms */
@@ -292,13 +303,10 @@ void gort_chan_close(gort_chan *c)
 		end = &w->g->link;
 	}
 	*end = NULL;
-	gort__lock_unlock(&c->lock);
-	if (first != NULL) {
-		gort__m *mp = gort__enter_nosched();
-
+	gort__bias_unlock(mp, &c->lock);
+	if (first != NULL)
 		gort__ready_all(mp, first);
-		gort__leave(mp);
-	}
+	gort__leave(mp);
 }
 
 size_t gort_chan_len(const gort_chan *c)

@@ -35,15 +35,14 @@ struct waitq {
 };
 
 struct gort_chan {
-	gort__lock lock;                /* rank: channels, among each other by address */
-	size_t count;                   /* values in the buffer; written under lock, read (r) */
-	size_t cap;                     /* never changes */
-	size_t sendx, recvx;            /* under lock */
-	struct waitq recvq;
+	gort__bias lock;                /* rank: channels, among each other by address */
 	uint32_t closed;                /* written under lock, read (r) */
 	uint32_t refs;                  /* atomic */
-	struct waitq sendq;
+	size_t count;                   /* values in the buffer; written under lock, read (r) */
+	size_t cap;                     /* never changes */
 	size_t elem_size;               /* never changes */
+	size_t sendx, recvx;            /* under lock */
+	struct waitq recvq, sendq;
 	int64_t senders;                /* gort_chan_add_sender's count; atomic */
 	_Alignas(16) unsigned char buf[];
 };
@@ -89,18 +88,12 @@ static inline struct waiter *waitq_pop(struct waitq *q)
 
 static inline void copy_elem(const gort_chan *c, void *to, const void *from)
 {
-	switch (c->elem_size) {
-	case 4:
-		memcpy(to, from, 4);
-		break;
-	case 8:
+	if (gort__likely(c->elem_size == 8))
 		memcpy(to, from, 8);
-		break;
-	case 0:
-		break;
-	default:
+	else if (c->elem_size == 4)
+		memcpy(to, from, 4);
+	else if (c->elem_size != 0)
 		memcpy(to, from, c->elem_size);
-	}
 }
 
 static inline void *slot_at(gort_chan *c, size_t i)

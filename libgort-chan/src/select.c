@@ -84,26 +84,38 @@ static void sort_by_address(uint32_t *a, uint32_t n, const gort_case *cases)
 	}
 }
 
-static void lock_all(const struct plan *pl, const gort_case *cases)
+/* The first n of the order; each channel once. */
+static void unlock_first(gort__m *mp, const struct plan *pl, const gort_case *cases, uint32_t n)
+{
+	while (n-- > 0) {
+		gort_chan *c = cases[pl->lock[n]].chan;
+
+		if (n == 0 || c != cases[pl->lock[n - 1]].chan)
+			gort__bias_unlock(mp, &c->lock);
+	}
+}
+
+static void unlock_all(gort__m *mp, const struct plan *pl, const gort_case *cases)
+{
+	unlock_first(mp, pl, cases, pl->n);
+}
+
+static void lock_all(gort__m *mp, const struct plan *pl, const gort_case *cases)
 {
 	const gort_chan *before = NULL;
 
 	for (uint32_t i = 0; i < pl->n; i++) {
 		gort_chan *c = cases[pl->lock[i]].chan;
 
-		if (c != before)
-			gort__lock_lock(&c->lock);
+		if (c != before && gort__unlikely(!gort__bias_try(&c->lock, mp->bias))) {
+			/* another P's: nothing may be held while that is changed */
+			unlock_first(mp, pl, cases, i);
+			gort__bias_take(mp, &c->lock);
+			before = NULL;
+			i = UINT32_MAX;         /* from the start */
+			continue;
+		}
 		before = c;
-	}
-}
-
-static void unlock_all(const struct plan *pl, const gort_case *cases)
-{
-	for (uint32_t i = pl->n; i-- > 0;) {
-		gort_chan *c = cases[pl->lock[i]].chan;
-
-		if (i == 0 || c != cases[pl->lock[i - 1]].chan)
-			gort__lock_unlock(&c->lock);
 	}
 }
 
@@ -132,10 +144,10 @@ static struct waiter *pass_three(gort__m *mp, const struct plan *pl, const gort_
 
 		if (w == won)
 			continue;
-		gort__lock_lock(&c->lock);
+		gort__bias_lock(mp, &c->lock);
 		if (w->queued)
 			waitq_remove(cases[w->index].op == GORT_OP_SEND ? &c->sendq : &c->recvq, w);
-		gort__lock_unlock(&c->lock);
+		gort__bias_unlock(mp, &c->lock);
 	}
 	return won;
 }
@@ -159,9 +171,9 @@ static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time
 		cs = &cases[pl->poll[i]];
 		if (!(cs->op == GORT_OP_SEND ? may_send(cs->chan) : may_recv(cs->chan)))
 			continue;
-		gort__lock_lock(&cs->chan->lock);
+		gort__bias_lock(mp, &cs->chan->lock);
 		r = try_locked(cs, &wake);
-		gort__lock_unlock(&cs->chan->lock);
+		gort__bias_unlock(mp, &cs->chan->lock);
 		if (r != -EAGAIN) {
 			finish(mp, cs, r, wake);
 			return (int)(cs - cases);
@@ -170,18 +182,18 @@ static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time
 
 	memcpy(pl->lock, pl->poll, pl->n * sizeof *pl->lock);
 	sort_by_address(pl->lock, pl->n, cases);
-	lock_all(pl, cases);
+	lock_all(mp, pl, cases);
 	for (uint32_t i = 0; i < pl->n; i++) {
 		cs = &cases[pl->poll[i]];
 		r = try_locked(cs, &wake);
 		if (r != -EAGAIN) {
-			unlock_all(pl, cases);
+			unlock_all(mp, pl, cases);
 			finish(mp, cs, r, wake);
 			return (int)(cs - cases);
 		}
 	}
 	if (!wait) {
-		unlock_all(pl, cases);
+		unlock_all(mp, pl, cases);
 		gort__leave(mp);
 		return -EAGAIN;
 	}
@@ -196,7 +208,7 @@ static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time
 		};
 		waitq_push(cs->op == GORT_OP_SEND ? &cs->chan->sendq : &cs->chan->recvq, &pl->waiters[i]);
 	}
-	unlock_all(pl, cases);
+	unlock_all(mp, pl, cases);
 	r = gort__park_until(&mp, ticket, deadline);
 	won = pass_three(mp, pl, cases, r != 0);
 	if (won == NULL) {

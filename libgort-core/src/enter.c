@@ -39,6 +39,9 @@ gort__m *gort__enter_slow(gort__m *mp)
 			/* the monitor sleeps until we are back, or somebody has waited for a whole slice: to the very back */
 			gort__sysmon_busy();
 			return gort__yield(mp);
+		case GORT__SETTLED_CALLED:
+			gort__bias_serve(&mp->call, mp->bias);
+			continue;
 		case GORT__SETTLED_BORROWED:
 			await_borrower(mp);
 			continue;
@@ -67,6 +70,9 @@ gort__m *gort__enter_nosched_slow(gort__m *mp)
 		return gort__enter_slow(mp);
 	for (;;) {
 		switch (gort__hold_settle(&mp->hold)) {
+		case GORT__SETTLED_CALLED:
+			gort__bias_serve(&mp->call, mp->bias);
+			continue;
 		case GORT__SETTLED_BORROWED:
 			await_borrower(mp);
 			continue;
@@ -84,4 +90,39 @@ gort__m *gort__enter_nosched_slow(gort__m *mp)
 			return mp;
 		}
 	}
+}
+
+/* Until the lock is not biased to another P. */
+void gort__bias_take(gort__m *mp, gort__bias *b)
+{
+	gort__hold_step_aside(&mp->hold);
+	for (int i = 0;; i++) {
+		uint32_t owner = gort__load_relaxed(&b->owner);
+
+		if (owner == 0 || owner == mp->bias)
+			break;
+		gort__p_unbias(owner, b);
+		/* two that want something of each other, each inside the library */
+		if (gort__load_relaxed(&mp->call) != 0) {
+			gort__step_back(mp);
+			gort__hold_step_aside(&mp->hold);
+		}
+		gort__cpu_relax();
+		if (i % 8 == 7)
+			gort__os_yield();       /* that P's holder is off the processor inside the library */
+	}
+	gort__step_back(mp);
+}
+
+void gort__step_back(gort__m *mp)
+{
+	while (!gort__hold_step_back(&mp->hold))
+		await_borrower(mp);
+	gort__bias_serve(&mp->call, mp->bias);
+}
+
+void gort__bias_lock_slow(gort__m *mp, gort__bias *b)
+{
+	while (!gort__bias_try(b, mp->bias))
+		gort__bias_take(mp, b);
 }

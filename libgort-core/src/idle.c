@@ -310,7 +310,7 @@ static void go_idle(gort__m *mp)
 }
 
 /* Looks for others' work for a while. True: there is some in the ring or the global queue now. */
-static bool spin(gort__m *mp, gort__p *pp)
+static bool spin_aside(gort__m *mp, gort__p *pp)
 {
 	uint32_t n = gort__load_acquire(&gort__sched.nps);
 	bool others = gort__load_relaxed(&gort__sched.nprocs) > gort__load_relaxed(&gort__sched.npidle) + 1;
@@ -355,10 +355,25 @@ static bool spin(gort__m *mp, gort__p *pp)
 			if (gort__load_relaxed(&gort__sched.queued) > 0)
 				return true;
 		}
+		if (gort__load_relaxed(&mp->call) != 0) {
+			gort__step_back(mp);
+			gort__hold_step_aside(&mp->hold);
+		}
 		if (gort__run_timers(pp))
 			return true;
 	}
 	return false;
+}
+
+/* Meanwhile others may take biases off our P. */
+static bool spin(gort__m *mp, gort__p *pp)
+{
+	bool found;
+
+	gort__hold_step_aside(&mp->hold);
+	found = spin_aside(mp, pp);
+	gort__step_back(mp);
+	return found;
 }
 
 /* On g0: the next goroutine, however long it takes. */

@@ -51,6 +51,7 @@ static gort__m *m_new(void)
 	gort__store_relaxed(&mp->hold.state, GORT__HOLD_WITH(state, GORT__HOLD_NONE));
 	mp->id = gort__add_relaxed(&pool.ids, 1);
 	mp->locks = mp->pins = 0;
+	mp->bias = GORT__BIAS_NOBODY;
 	mp->dying = false;
 	mp->random = (mp->id * 2654435761u + (uint32_t)gort__os_now()) | 1;
 	return mp;

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define CALL_PATIENCE 200               /* looks, of some ten nanoseconds each: less than asking costs */
+
 static gort__lock procs_lock;           /* one gort_set_maxprocs at a time; ranks above all others */
 
 static gort__p *p_new(uint32_t id)
@@ -98,6 +100,7 @@ bool gort__p_claim_idle(gort__p *pp)
 void gort__p_acquire(gort__m *mp, gort__p *pp)
 {
 	mp->p = pp;
+	gort__store_relaxed(&mp->bias, pp->id + 1);
 	gort__store_release(&pp->m, mp);        /* pairs with the acquire in holder */
 	gort__hold_acquire(&mp->hold);
 }
@@ -109,6 +112,7 @@ gort__p *gort__p_release(gort__m *mp)
 	gort__hold_release(&mp->hold);
 	gort__store_release(&pp->m, NULL);
 	mp->p = NULL;
+	gort__store_relaxed(&mp->bias, GORT__BIAS_NOBODY);
 	return pp;
 }
 
@@ -131,12 +135,58 @@ gort__p *gort__p_borrow(gort__p *pp)
 	return gort__hold_ask(&mp->hold, false) ? mp->p : NULL;
 }
 
-void gort__p_give_back(gort__p *pp)
+static void give_back(gort__m *mp)
 {
-	gort__m *mp = pp->m;
-
 	if (gort__hold_give_back(&mp->hold))
 		gort__os_futex_wake(&mp->hold.state, 1);
+}
+
+void gort__p_give_back(gort__p *pp)
+{
+	give_back(pp->m);
+}
+
+/* The holder does it at its next entry, unless that does not come soon. True: it has, or had no time to say no. */
+static bool call_holder(gort__m *mp, gort__bias *b, uint32_t owner)
+{
+	if (!gort__bias_call(&mp->call, &mp->hold, b))
+		return false;
+	for (int i = 0; i < CALL_PATIENCE; i++) {
+		gort__cpu_relax();
+		if (gort__load_relaxed(&b->owner) != owner || gort__load_relaxed(&mp->bias) != owner)
+			break;
+	}
+	if (gort__bias_call_off(&mp->call, b))
+		return false;
+	while (!gort__bias_served(&mp->call, b))
+		gort__os_yield();       /* off the processor in the middle of it */
+	return true;
+}
+
+void gort__p_unbias(uint32_t owner, gort__bias *b)
+{
+	gort__p *pp = gort__sched.ps[owner - 1];
+	gort__m *mp = holder(pp);
+
+	if (mp != NULL) {
+		/* while it is inside the library it may come out and in again soon; else it computes, perhaps for long */
+		if (call_holder(mp, b, owner) || gort__load_relaxed(&b->owner) != owner ||
+		    ((gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_COUNT) != 0 &&
+		     !(gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_ASIDE)))
+			return;
+		/* it may have changed Ps since: m->p, which only the holder writes, says which one we have got */
+		if (gort__hold_ask_aside(&mp->hold)) {
+			if (mp->p == pp)
+				gort__bias_take_off(b, owner);
+			give_back(mp);
+		}
+		return;
+	}
+	/* nobody's: no one gets it from the idle list without the lock. Or it is on its way to a thread, and soon its */
+	gort__lock_lock(&gort__sched.lock);
+	if (pp->idle || gort__load_acquire(&pp->retired))       /* pairs with the release in gort__p_retire */
+		gort__bias_take_off(b, owner);
+	gort__lock_unlock(&gort__sched.lock);
 }
 
 gort__p *gort__p_take(gort__p *pp, enum gort__taken why)
@@ -161,6 +211,7 @@ void gort__p_missed(gort__m *mp)
 {
 	gort__add_relaxed(&gort__sched.taken[mp->taken], -1u);
 	mp->p = NULL;
+	gort__store_relaxed(&mp->bias, GORT__BIAS_NOBODY);
 }
 
 uint32_t gort__p_steal(gort__p *to, gort__p *victim)

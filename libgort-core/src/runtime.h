@@ -151,6 +151,9 @@ void gort__m_init(void);
 int gort__m_thread_exit_init(void);
 bool gort__m_each(bool (*fn)(gort__m *mp, void *arg), void *arg);      /* every M there ever was, until fn says false */
 
+/* enter.c */
+void gort__step_back(gort__m *mp);              /* the end of gort__hold_step_aside */
+
 /* sched.c */
 void gort__sched_loop(gort__m *mp);             /* on g0, depth 1, with a P; returns when the thread shall end */
 GORT_NORETURN void gort__g_main(void);          /* called by a goroutine's first frame */
@@ -181,6 +184,7 @@ void gort__p_acquire(gort__m *mp, gort__p *pp);
 gort__p *gort__p_release(gort__m *mp);          /* under sched.lock */
 gort__p *gort__p_borrow(gort__p *pp);           /* exclusive until gort__p_give_back; may be another one, or NULL */
 void gort__p_give_back(gort__p *pp);
+void gort__p_unbias(uint32_t owner, gort__bias *b);     /* takes b's bias off that P, if that is possible just now */
 gort__p *gort__p_take(gort__p *pp, enum gort__taken why);       /* for good; may be another one, or NULL */
 void gort__p_missed(gort__m *mp);               /* the M has noticed */
 uint32_t gort__p_steal(gort__p *to, gort__p *victim);           /* goroutines moved */

@@ -146,7 +146,7 @@ static bool enabled(struct thread *t)
 	case LOCKING:
 		return loc_newest(t->on) == 0;
 	case SPINNING:
-		return t->on->n - 1 > t->now.view[t->on - locs];
+		return t->on->n - 1 > t->found[t->on - locs];
 	default:
 		return false;
 	}

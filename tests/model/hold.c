@@ -84,6 +84,8 @@ static bool settled(void)
 			if (puts_off)
 				gort__hold_want_yield(&hold);
 			return true;
+		case GORT__SETTLED_CALLED:
+			continue;               /* see bias.c */
 		case GORT__SETTLED_OWNED:
 			return true;
 		case GORT__SETTLED_BORROWED:

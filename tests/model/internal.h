@@ -30,6 +30,7 @@ struct loc {
 	/* of this execution */
 	uint8_t demoted;                /* MODEL_LOADS ... */
 	bool split;
+	bool spun;                      /* some thread has waited for a newer store to it; kept over all executions, as users */
 	int n;                          /* stores[0] is what setup left; 0: not used yet */
 	struct store stores[STORES];
 	/* plain: who wrote last and who has read since, by their clocks; 0: nobody */
@@ -55,6 +56,7 @@ struct thread {
 	uint64_t past;                  /* hash of what its steps returned since the last mark */
 	struct know now;                /* what it knows */
 	struct know later;              /* and would know after an acquire fence: what its relaxed loads saw */
+	uint8_t found[LOCS];            /* the store that its last load of each location found */
 	struct know fenced;             /* what it knew at its last release fence: what its relaxed stores carry */
 };
 

@@ -167,6 +167,7 @@ static void saw(struct loc *l, int i)
 static uint64_t read_from(struct loc *l, int i, model_order order)
 {
 	saw(l, i);
+	self->found[l - locs] = (uint8_t)i;
 	join(&self->later, &l->stores[i].with);
 	if (order & MODEL_ACQUIRE)
 		join(&self->now, &l->stores[i].with);
@@ -463,8 +464,11 @@ void model_spin(const void *at)
 	struct loc *l = loc_find(at);
 	long x = l - locs;
 
+	l->spun = true;
+	/* newer than what it found, not than what it knows of by now: a heavy fence may have told it more meanwhile */
 	wait_for(SPINNING, l);
-	self->now.view[x]++;
+	if (self->now.view[x] <= self->found[x])
+		self->now.view[x] = (uint8_t)(self->found[x] + 1);
 	if (self->later.view[x] < self->now.view[x])
 		self->later.view[x] = self->now.view[x];
 }

@@ -65,6 +65,10 @@ static uint64_t hash_thread(uint64_t h, const struct thread *t)
 	h = mix(h, (uint64_t)(t->on != NULL ? t->on - locs : -1));
 	if (t->status == DONE)
 		return h;
+	for (int i = 0; i < nlocs; i++) {
+		if (locs[i].spun)
+			h = mix(h, t->now.view[i] > t->found[i]);
+	}
 	h = hash_know(h, &t->now);
 	h = hash_know(h, &t->later);
 	return hash_know(h, &t->fenced);

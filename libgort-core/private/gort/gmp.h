@@ -10,6 +10,7 @@
 #ifndef GORT__GMP_H
 #define GORT__GMP_H
 
+#include <gort/bias.h>
 #include <gort/core.h>
 #include <gort/hold.h>
 #include <gort/lock.h>
@@ -98,11 +99,13 @@ struct gort__cxx {
 
 struct gort__m {
 	gort__hold hold;                /* hold.h */
+	uint32_t bias;                  /* 1 + the number of p; GORT__BIAS_NOBODY without one; written by (m), read (r) */
 	gort__p *p;                     /* meaningful while hold says OWNED; written inside the library; (m) */
 	gort_g *curg;                   /* running goroutine, NULL on g0; (m) */
 	int *errno_at;                  /* this thread's errno; (m) */
 	struct gort__cxx *cxx;          /* this thread's; of zeros where there is no C++ runtime; (m) */
 	gort__ctx g0;                   /* the scheduler's own context, on the thread's stack */
+	uintptr_t call;                 /* somebody wants a bias off: bias.h; atomic */
 	gort_g *bound;                  /* a plain thread's G; NULL on our own threads */
 	uint32_t note;                  /* idle: sleeps while 0 */
 	bool spinning;                  /* looking for work, counted in sched.nspinning; (m), or who wakes it */
@@ -164,6 +167,24 @@ static inline gort__m *gort__enter_nosched(void)
 static inline void gort__leave(gort__m *mp)
 {
 	gort__hold_leave(&mp->hold);
+}
+
+/*
+ * The biased lock (bias.h), by who has entered and holds no other one. gort__bias_lock stays on the thread. In what waits for
+ * several, gort__bias_try them all, and before trying again release them and take the bias off the one that was not to be had.
+ */
+GORT_API void gort__bias_lock_slow(gort__m *mp, gort__bias *b);
+GORT_API void gort__bias_take(gort__m *mp, gort__bias *b);
+
+static inline void gort__bias_lock(gort__m *mp, gort__bias *b)
+{
+	if (gort__unlikely(!gort__bias_mine(b, mp->bias)))
+		gort__bias_lock_slow(mp, b);
+}
+
+static inline void gort__bias_unlock(gort__m *mp, gort__bias *b)
+{
+	gort__bias_release(b, mp->bias);
 }
 
 /* The goroutine that calls, entered. */

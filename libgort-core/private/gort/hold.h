@@ -11,7 +11,7 @@
  *   ... touch the P ...                   ... touch the P ...
  *   depth = depth - 1 (release)           BORROWED -> OWNED (give back) or GONE (keep)
  *
- * States of the word, low three bits (the rest: YIELD, FENCED and a sequence number that each ask advances, so that
+ * States of the word, low three bits (the rest: YIELD, CALLED, FENCED and a sequence number that each ask advances, so that
  * an asker that was held up cannot act on a later asker's word):
  *
  *              acquire              ask                 borrow                    keep
@@ -24,10 +24,11 @@
  *
  * The holder, entering, that finds ASKED wins its P back by CAS; that finds BORROWED waits; that finds GONE is a
  * thread without a P. Releasing goes through the same CAS. YIELD on OWNED asks the holder to let others run at its
- * next entry. FENCED sends every entry to the slow path, whose full fence stands in for the heavy one.
+ * next entry, CALLED to take a bias off there (bias.h). FENCED sends every entry to the slow path, whose full fence stands in for the heavy one.
  *
- * The depth has two flags beside the count of calls under way. ANNOUNCED: between gort_syscall_enter and _exit; the P may
- * be taken, sooner than otherwise. PINNED: between gort_preempt_disable and _enable; it may not.
+ * The depth has flags beside the count of calls under way. ANNOUNCED: between gort_syscall_enter and _exit; the P may be
+ * taken, sooner than otherwise. PINNED: between gort_preempt_disable and _enable; it may not. ASIDE: inside, but in no biased
+ * lock (bias.h): it may be borrowed to take biases off, and for nothing else.
  *
  * This header is compiled as it is into tests/model, which explores it with weak memory.
  */
@@ -45,20 +46,23 @@ enum {
 	GORT__HOLD_WAITED = 5,
 	GORT__HOLD_STATE = 7,
 	GORT__HOLD_YIELD = 8,
-	GORT__HOLD_FENCED = 16,
-	GORT__HOLD_MASK = 31,
-	GORT__HOLD_SEQ = 32,
+	GORT__HOLD_CALLED = 16,
+	GORT__HOLD_FENCED = 32,
+	GORT__HOLD_MASK = 63,
+	GORT__HOLD_SEQ = 64,
 };
 
 #define GORT__DEPTH_ANNOUNCED 0x80000000u
 #define GORT__DEPTH_PINNED    0x40000000u
-#define GORT__DEPTH_COUNT     0x3fffffffu
+#define GORT__DEPTH_ASIDE     0x20000000u
+#define GORT__DEPTH_COUNT     0x1fffffffu
 
 typedef struct gort__hold {
 	uint32_t state;     /* above; written by the holder and by askers */
 	uint32_t depth;     /* calls into the library under way, and flags; written by the holder only */
 } gort__hold;
 
+#define GORT__HOLD_WISHES ((uint32_t)(GORT__HOLD_YIELD | GORT__HOLD_CALLED))
 #define GORT__HOLD_WITH(word, st) (((word) & ~(uint32_t)GORT__HOLD_STATE) | (uint32_t)(st))
 
 /*
@@ -80,6 +84,20 @@ static inline bool gort__hold_enter(gort__hold *h)
 	gort__fence_compiler();             /* pairs with the heavy fence in gort__hold_ask */
 	/* acquire: pairs with the release of a borrower that gives back */
 	return (gort__load_acquire(&h->state) & GORT__HOLD_MASK) == GORT__HOLD_OWNED;
+}
+
+/* The same from outside only, for who goes another way when the P is not simply there. False: nothing has changed. */
+static inline bool gort__hold_try_enter(gort__hold *h)
+{
+	if (gort__unlikely(gort__load_relaxed(&h->depth) != 0))
+		return false;
+	gort__store_relaxed(&h->depth, 1);
+	gort__fence_compiler();             /* pairs with the heavy fence in gort__hold_ask */
+	/* acquire: pairs with the release of a borrower that gives back */
+	if (gort__likely((gort__load_acquire(&h->state) & GORT__HOLD_MASK) == GORT__HOLD_OWNED))
+		return true;
+	gort__store_release(&h->depth, 0);  /* as gort__hold_leave */
+	return false;
 }
 
 /* The last touch of P and M lies behind this store. */
@@ -111,6 +129,7 @@ static inline bool gort__hold_return(gort__hold *h, uint32_t depth)
 typedef enum gort__settled {
 	GORT__SETTLED_OWNED,    /* the P is ours */
 	GORT__SETTLED_YIELD,    /* ours, and somebody asked us to let others run */
+	GORT__SETTLED_CALLED,   /* ours, and there is a bias to take off */
 	GORT__SETTLED_BORROWED, /* wait: gort__hold_await says for what */
 	GORT__SETTLED_GONE,     /* it was taken; the word is NONE now */
 	GORT__SETTLED_NONE,     /* this thread had none */
@@ -127,6 +146,11 @@ static inline gort__settled gort__hold_settle(gort__hold *h)
 		case GORT__HOLD_NONE:
 			return GORT__SETTLED_NONE;
 		case GORT__HOLD_OWNED:
+			if (w & GORT__HOLD_CALLED) {
+				if (gort__cas_acquire(&h->state, &w, w & ~(uint32_t)GORT__HOLD_CALLED))
+					return GORT__SETTLED_CALLED;
+				break;
+			}
 			if (!(w & GORT__HOLD_YIELD))
 				return GORT__SETTLED_OWNED;
 			if (gort__cas_acquire(&h->state, &w, w & ~(uint32_t)GORT__HOLD_YIELD))
@@ -139,7 +163,7 @@ static inline gort__settled gort__hold_settle(gort__hold *h)
 			break;
 		case GORT__HOLD_GONE:
 			/* nobody but the holder moves a word out of GONE */
-			gort__store_relaxed(&h->state, GORT__HOLD_WITH(w & ~(uint32_t)GORT__HOLD_YIELD, GORT__HOLD_NONE));
+			gort__store_relaxed(&h->state, GORT__HOLD_WITH(w & ~GORT__HOLD_WISHES, GORT__HOLD_NONE));
 			return GORT__SETTLED_GONE;
 		default:
 			return GORT__SETTLED_BORROWED;
@@ -153,6 +177,16 @@ static inline void gort__hold_want_yield(gort__hold *h)
 	uint32_t w = gort__load_relaxed(&h->state);
 
 	while ((w & GORT__HOLD_STATE) == GORT__HOLD_OWNED && !gort__cas_relaxed(&h->state, &w, w | GORT__HOLD_YIELD))
+		;
+}
+
+/* An outsider wants the holder to look for what it is asked, at its next entry. Nothing comes of it without a holder. */
+static inline void gort__hold_call(gort__hold *h)
+{
+	uint32_t w = gort__load_relaxed(&h->state);
+
+	while ((w & GORT__HOLD_STATE) == GORT__HOLD_OWNED && !(w & GORT__HOLD_CALLED) &&
+	       !gort__cas_release(&h->state, &w, w | GORT__HOLD_CALLED))
 		;
 }
 
@@ -186,18 +220,41 @@ static inline void gort__hold_release(gort__hold *h)
 	uint32_t w = gort__load_relaxed(&h->state);
 
 	/* depth > 0 since before this call: nobody can have got as far as GONE or BORROWED */
-	while (!gort__cas_acq_rel(&h->state, &w, GORT__HOLD_WITH(w & ~(uint32_t)GORT__HOLD_YIELD, GORT__HOLD_NONE)))
+	while (!gort__cas_acq_rel(&h->state, &w, GORT__HOLD_WITH(w & ~GORT__HOLD_WISHES, GORT__HOLD_NONE)))
 		;
+}
+
+/* The holder, inside, steps aside. */
+static inline void gort__hold_step_aside(gort__hold *h)
+{
+	/* pairs with the acquire in gort__hold_ask_aside */
+	gort__store_release(&h->depth, gort__load_relaxed(&h->depth) | GORT__DEPTH_ASIDE);
+}
+
+/* And is back, once this says so. False: somebody has borrowed the P; gort__hold_await, then try again. */
+static inline bool gort__hold_step_back(gort__hold *h)
+{
+	uint32_t w;
+
+	gort__store_relaxed(&h->depth, gort__load_relaxed(&h->depth) & ~GORT__DEPTH_ASIDE);
+	gort__fence_seq_cst();              /* near half of the heavy fence in gort__hold_ask; this is no hot path */
+	w = gort__load_acquire(&h->state);  /* pairs with the release of a borrower that gives back */
+	while ((w & GORT__HOLD_STATE) == GORT__HOLD_ASKED) {
+		if (gort__cas_acquire(&h->state, &w, GORT__HOLD_WITH(w, GORT__HOLD_OWNED)))
+			return true;
+		w = gort__load_acquire(&h->state);
+	}
+	return (w & GORT__HOLD_STATE) == GORT__HOLD_OWNED || (w & GORT__HOLD_STATE) == GORT__HOLD_NONE;
 }
 
 /*
  * An outsider wants the P. want_yield: when the holder is inside the library, ask it to let others run. True: the P is
  * the caller's alone until gort__hold_give_back or _keep.
  */
-static inline bool gort__hold_ask(gort__hold *h, bool want_yield)
+static inline bool gort__hold_ask_for(gort__hold *h, bool want_yield, bool aside)
 {
 	uint32_t w = gort__load_relaxed(&h->state);
-	uint32_t asked;
+	uint32_t asked, depth;
 
 	if ((w & GORT__HOLD_STATE) != GORT__HOLD_OWNED)
 		return false;
@@ -206,11 +263,23 @@ static inline bool gort__hold_ask(gort__hold *h, bool want_yield)
 		return false;
 	gort__fence_heavy();                /* far half of gort__hold_enter */
 	w = asked;
-	/* pairs with the release in gort__hold_leave */
-	if ((gort__load_acquire(&h->depth) & ~GORT__DEPTH_ANNOUNCED) == 0)
+	depth = gort__load_acquire(&h->depth);      /* pairs with the releases in gort__hold_leave and _step_aside */
+	if ((depth & ~GORT__DEPTH_ANNOUNCED) == 0 ||
+	    (aside && ((depth & GORT__DEPTH_COUNT) == 0 || depth & GORT__DEPTH_ASIDE)))
 		return gort__cas_acq_rel(&h->state, &w, GORT__HOLD_WITH(asked, GORT__HOLD_BORROWED));
 	gort__cas_relaxed(&h->state, &w, GORT__HOLD_WITH(asked, GORT__HOLD_OWNED) | (want_yield ? GORT__HOLD_YIELD : 0));
 	return false;
+}
+
+static inline bool gort__hold_ask(gort__hold *h, bool want_yield)
+{
+	return gort__hold_ask_for(h, want_yield, false);
+}
+
+/* The same to take biases off, for which the holder may have stepped aside, or be pinned. Give back; never keep. */
+static inline bool gort__hold_ask_aside(gort__hold *h)
+{
+	return gort__hold_ask_for(h, false, true);
 }
 
 /*
