@@ -305,7 +305,7 @@ static const model_test tests[] = {
 	{ "another P calls", setup, THREE(one, two_calls, NULL), finish },
 	{ "another P calls, for long", setup, THREE(one_twice, two_calls, NULL), finish, .lengthy = true },
 	{ "a third finds it shared", setup, THREE(one, two_takes_off, nobody_tries), finish },
-	{ "another P and a thread without one", setup, THREE(one, two_asks, nobody_asks), finish, .lengthy = true },
+	{ "another P and a thread without one", setup, THREE(one, two_asks, nobody_tries), finish, .lengthy = true },
 	{ "fenced: another P asks", setup_fenced, THREE(one_twice, two_asks, NULL), finish },
 	{ "each wants the other's, and asks", setup, THREE(one_wants_second, two_asks, NULL), finish },
 	{ "each wants the other's, and calls", setup, THREE(one_calls_second, two_calls, NULL), finish, .lengthy = true },

@@ -24,7 +24,8 @@
  *
  * The holder, entering, that finds ASKED wins its P back by CAS; that finds BORROWED waits; that finds GONE is a
  * thread without a P. Releasing goes through the same CAS. YIELD on OWNED asks the holder to let others run at its
- * next entry, CALLED to take a bias off there (bias.h). FENCED sends every entry to the slow path, whose full fence stands in for the heavy one.
+ * next entry, CALLED to take a bias off there (bias.h). FENCED sends every entry to the slow path, whose full fence stands
+ * in for the heavy one.
  *
  * The depth has flags beside the count of calls under way. ANNOUNCED: between gort_syscall_enter and _exit; the P may be
  * taken, sooner than otherwise. PINNED: between gort_preempt_disable and _enable; it may not. ASIDE: inside, but in no biased
