@@ -342,13 +342,18 @@ static void begin(gort__p *pp, gort_g *gp)
 #endif
 }
 
-/* Marks gp as running on this M; its stack is nobody's. */
-static inline void set_running(gort__m *mp, gort_g *gp)
+static inline void set_running_untraced(gort__m *mp, gort_g *gp)
 {
 	gort__store_relaxed(&gp->ctx.running, 1);
 	gort__store_relaxed(&gp->ctx.seen, 0);
 	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
 	mp->curg = gp;
+}
+
+/* Marks gp as running on this M; its stack is nobody's. */
+static inline void set_running(gort__m *mp, gort_g *gp)
+{
+	set_running_untraced(mp, gp);
 	gort__trace(mp->p, GORT__TRACE_RUN, gp, NULL);
 }
 
@@ -394,8 +399,9 @@ static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 		gort__fatal("a goroutine blocks inside a park's commit");
 	if (gort__unlikely(in_exception(mp)))
 		return switch_in_exception(mp, gp, next);
-	gort__trace(mp->p, GORT__TRACE_STOP, gp,
-		gort__load_relaxed(&gp->status) == GORT__G_WAITING ? gort__load_relaxed(&gp->wait_reason) : NULL);
+	if (gort__unlikely(gort__load_relaxed(&gort__tracing)))
+		gort__trace_event(mp->p, GORT__TRACE_STOP, gp,
+			gort__load_relaxed(&gp->status) == GORT__G_WAITING ? gort__load_relaxed(&gp->wait_reason) : NULL);
 	err = *mp->errno_at;
 	if (gort__likely(next != NULL)) {
 		if (gort__unlikely(next->flags & (GORT__G_FRESH | GORT__G_LOCKED))) {
@@ -656,24 +662,49 @@ static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
 	return switch_to(mp, gp, next_local(pp));
 }
 
+/* May the switch from gp to next be made with none of what switch_to looks at? Not traced. */
+static inline bool plain_switch(gort__m *mp, gort_g *next)
+{
+	return gort__likely(gort__load_relaxed(&mp->hold.depth) == 1) && gort__likely(!in_exception(mp)) &&
+	       gort__likely(!(next->flags & (GORT__G_FRESH | GORT__G_LOCKED))) &&
+	       gort__likely(!gort__load_acquire(&next->ctx.running));   /* pairs with ctx_switch */
+}
+
+static __attribute__((noinline)) gort__m *other_switch(gort__m *mp, gort_g *gp, gort_g *next)
+{
+	return switch_to(mp, gp, next);
+}
+
 /* The common case: one out of the ring, one into it, and nothing else to be seen to. */
 gort__m *gort__yield(gort__m *mp)
 {
 	gort_g *gp = mp->curg, *next;
 	gort__p *pp = mp->p;
+	void *save = NULL;
 	uint64_t tick;
+	int err;
 
 	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)))
 		return yield_any(mp);
 	tick = pp->tick + 1;
 	if (gort__unlikely((tick & 15) == 0 || pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 ||
-			   gort__stash_len(&pp->stash) > 0 || gort__load_relaxed(&gort__sched.queued) > 0))
+			   gort__stash_len(&pp->stash) > 0 ||
+			   (gort__load_relaxed(&gort__sched.queued) | gort__load_relaxed(&gort__tracing)) != 0))
 		return yield_any(mp);
 	gort__store_relaxed(&pp->tick, tick);
 	pp->chain = 0;
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
 	next = gort__runq_rotate(&pp->runq, gp);
-	return switch_to(mp, gp, next);
+	if (gort__unlikely(!plain_switch(mp, next)))
+		return other_switch(mp, gp, next);
+	err = *mp->errno_at;
+	set_running_untraced(mp, next);
+	SAN_LEAVE(mp, next, &save);
+	gort__ctx_switch(&gp->ctx, &next->ctx);
+	SAN_ARRIVE(save);
+	mp = gort__m_self();
+	*mp->errno_at = err;
+	return mp;
 }
 
 void gort_yield(void)
