@@ -12,7 +12,8 @@
  * costs cache misses on both sides, and waking a thread for it several microseconds. So a spinning M watches for about a
  * microsecond how fast a P drains its queue, and leaves alone what will be gone before it could have been moved. When it
  * goes idle over that it sets calm, and enqueueing wakes nobody for short queues, until the monitor, which then looks
- * four times a millisecond, finds a P that lets work wait.
+ * four times a millisecond, finds a P that lets work wait. And a thread that has got goroutines from elsewhere, and has been
+ * through with them in less time than it takes to move them, sets calm for queues of any length.
  */
 #include "runtime.h"
 
@@ -139,10 +140,39 @@ static bool leave_alone(gort__p *pp)
 	for (int i = 0; i < 16; i++)
 		gort__cpu_relax();
 	ticks = gort__load_relaxed(&pp->tick) - before;
+	if (gort__load_relaxed(&gort__sched.calm) == GORT__CALM_ALL)
+		return true;            /* until the monitor says otherwise */
 	if (ticks > 0)
 		return (gort__os_now() - t) / (gort_time)ticks < GORT__CALM_RATE && gort__surplus_len(pp) < GORT__RUNQ_SIZE / 4;
 	mp = gort__load_acquire(&pp->m);
 	return mp != NULL && (gort__load_relaxed(&mp->hold.depth) & ~GORT__DEPTH_ANNOUNCED) != 0;
+}
+
+static void set_calm(enum gort__calm calm)
+{
+	gort__store_relaxed(&gort__sched.calm, calm);
+	gort__sysmon_look();
+}
+
+/* Goroutines have come from elsewhere: whether that was worth it shows when they are done. */
+static void note_loot(gort__m *mp)
+{
+	mp->loot_tick = gort__load_relaxed(&mp->p->tick) + 1;
+	mp->loot_n = gort__runq_len(&mp->p->runq) + 1;
+	mp->loot_at = gort__os_now();
+}
+
+static void judge_loot(gort__m *mp)
+{
+	uint64_t ticks = gort__load_relaxed(&mp->p->tick) - mp->loot_tick;
+
+	if (mp->loot_tick == 0)
+		return;
+	mp->loot_tick = 0;
+	/* each of them ran once or so, and made nothing to do for here */
+	if (mp->loot_n >= GORT__RUNQ_SIZE / 8 && ticks < 2 * mp->loot_n &&
+	    gort__os_now() - mp->loot_at < (gort_time)ticks * GORT__MOVE_COST)
+		set_calm(GORT__CALM_ALL);
 }
 
 /* Is there anything for a P that went idle? Looked at after publishing the idleness. */
@@ -165,10 +195,8 @@ static bool work_waits(void)
 			return true;
 		calm = true;
 	}
-	if (calm && !gort__load_relaxed(&gort__sched.calm)) {
-		gort__store_relaxed(&gort__sched.calm, 1);
-		gort__sysmon_look();
-	}
+	if (calm && gort__load_relaxed(&gort__sched.calm) == GORT__CALM_NOT)
+		set_calm(GORT__CALM_SHORT);
 	return false;
 }
 
@@ -408,10 +436,14 @@ static gort_g *find(gort__m *mp)
 			gort__p_adopt(pp);
 		gort__run_timers(pp);
 		gp = gort__next_local(pp);
-		if (gp == NULL)
-			gp = gort__take_global(pp, false);
 		if (gp != NULL)
 			return gp;
+		judge_loot(mp);
+		gp = gort__take_global(pp, false);
+		if (gp != NULL) {
+			note_loot(mp);
+			return gp;
+		}
 		if (!gort__load_relaxed(&pp->retiring) && !spin(mp, pp))
 			go_idle(mp);
 	}

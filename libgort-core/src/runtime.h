@@ -58,13 +58,19 @@ struct gort__p {
 	} seen;
 } __attribute__((aligned(128)));
 
+enum gort__calm {
+	GORT__CALM_NOT,
+	GORT__CALM_SHORT,       /* queues are short and drain fast: no wakeups for short ones */
+	GORT__CALM_ALL,         /* what was moved was done sooner than it was moved: for none */
+};
+
 struct gort__sched {
 	/* looked at on every enqueue, changed when an M goes idle or wakes */
 	uint32_t npidle;                /* idle Ps; written under lock, read (r) */
 	uint32_t nspinning;             /* Ms looking for work; atomic */
 	uint32_t hungry;                /* a spinning M saw work it cannot reach: donate; atomic */
 	uint32_t queued;                /* length of the global queue; written under lock, read (r) */
-	uint32_t calm;                  /* queues are short and drain fast: no wakeups for them; atomic. See idle.c */
+	uint32_t calm;                  /* enum gort__calm; atomic. See idle.c */
 	uint32_t orphaned;              /* retired Ps that still have timers; written under lock, read (r) */
 	uint32_t taken[2];              /* threads whose P was taken and who have not noticed, by enum gort__taken; atomic */
 	uint64_t retakes[2];            /* how often that was done; atomic */
@@ -170,6 +176,7 @@ void gort__part_with_p(gort__m *mp);            /* the P goes to others */
 /* idle.c */
 gort_g *gort__find_runnable(gort__m *mp);       /* on g0: the next goroutine, however long it takes */
 void gort__wake_someone(void);                  /* if a P is idle and nobody is looking already */
+#define GORT__MOVE_COST (250 * GORT_NANOSECOND) /* of a goroutine to another P: its descriptor, its stack, what it works on */
 #define GORT__CALM_RATE (2 * GORT_MICROSECOND)  /* mean time between decisions below which a P drains fast */
 void gort__hand_off(gort__p *pp);               /* a P that was taken: to another M if there is work, or to the idle list */
 

@@ -86,10 +86,12 @@ static __attribute__((noinline)) void surplus(gort__p *pp)
 		gort__store_relaxed(&gort__sched.hungry, hungry & ~GORT__HUNGRY);
 		donate(pp);
 	} else if (gort__load_relaxed(&gort__sched.npidle) > 0 && gort__load_relaxed(&gort__sched.nspinning) == 0) {
-		if (gort__load_relaxed(&gort__sched.calm)) {
-			if (gort__runq_len(&pp->runq) < GORT__RUNQ_SIZE / 4)
+		uint32_t calm = gort__load_relaxed(&gort__sched.calm);
+
+		if (calm != GORT__CALM_NOT) {
+			if (calm == GORT__CALM_ALL || gort__runq_len(&pp->runq) < GORT__RUNQ_SIZE / 4)
 				return;
-			gort__store_relaxed(&gort__sched.calm, 0);
+			gort__store_relaxed(&gort__sched.calm, GORT__CALM_NOT);
 		}
 		donate(pp);
 	}

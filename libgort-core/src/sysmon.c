@@ -163,7 +163,7 @@ static gort_time look_at(gort__p *pp, gort_time now)
 
 	if (gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) &&
 	    (now - pp->seen.at) / GORT__CALM_RATE > (gort_time)(gort__load_relaxed(&pp->tick) - pp->seen.tick)) {
-		gort__store_relaxed(&gort__sched.calm, 0);
+		gort__store_relaxed(&gort__sched.calm, GORT__CALM_NOT);
 		gort__wake_someone();
 	}
 	/* a thread that blocks does nothing with its P, which can come and get what waits elsewhere */

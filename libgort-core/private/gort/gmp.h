@@ -119,6 +119,9 @@ struct gort__m {
 	uint32_t tid;                   /* the kernel's number of the thread; 0: it has none now; (r) */
 	gort__m *all;                   /* the M made before; fixed */
 	uint32_t random;                /* (m) */
+	uint64_t loot_tick;             /* its P's tick when it got goroutines from elsewhere; 0: they have been judged; (m) */
+	gort_time loot_at;              /* when that was; (m) */
+	uint32_t loot_n;                /* and how many; (m) */
 	uint32_t calls;                 /* announced calls made; written by (m), read (r) by the monitor */
 	uint32_t locks, pins;           /* gort_lock_os_thread, gort_preempt_disable: how deep; (m) */
 	uint32_t taken;                 /* enum gort__taken: why its P is gone; by the taker, read by (m) on seeing that */
