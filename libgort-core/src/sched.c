@@ -716,6 +716,23 @@ void gort_yield(void)
 
 /* --- g0 --- */
 
+/*
+ * Until gp has left its stack, on another thread. That one may, before it gets there, want a bias off a lock of ours (in a
+ * timer's function, say): so aside.
+ */
+static void await_off_stack(gort__m *mp, gort_g *gp)
+{
+	if (gort__likely(gort__load_acquire(&gp->ctx.running) == 0))    /* pairs with ctx_switch */
+		return;
+	gort__hold_step_aside(&mp->hold);
+	for (int i = 0; gort__load_acquire(&gp->ctx.running) != 0; i++) {
+		gort__cpu_relax();
+		if (i % 128 == 127)
+			gort__os_yield();       /* its thread was descheduled in the middle of its switch */
+	}
+	gort__step_back(mp);
+}
+
 void gort__sched_loop(gort__m *mp)
 {
 	void *save = NULL;
@@ -736,11 +753,7 @@ void gort__sched_loop(gort__m *mp)
 		if (gp->flags & GORT__G_FRESH) {
 			begin(mp->p, gp);
 		} else {
-			for (int i = 0; gort__load_acquire(&gp->ctx.running) != 0; i++) {       /* pairs with ctx_switch */
-				gort__cpu_relax();
-				if (i % 128 == 127)
-					gort__os_yield();       /* its thread was descheduled in the middle of its switch */
-			}
+			await_off_stack(mp, gp);
 		}
 		set_running(mp, gp);
 		SAN_LEAVE(mp, gp, &save);

@@ -16,7 +16,8 @@
  * locked it PATIENCE << lost times in a row, which pays for itself.
  *
  * Waiting for another P's holder to come out of the library, inside the library: two could do so for each other. So who
- * waits steps aside (GORT__DEPTH_ASIDE): it holds no biased lock, and lets others take biases off its own P meanwhile.
+ * waits there for another thread steps aside (GORT__DEPTH_ASIDE): it holds no biased lock, and lets others take biases off
+ * its own P meanwhile. The exception are plain locks under which nobody wants a biased one.
  *
  * This header is compiled as it is into tests/model.
  */
