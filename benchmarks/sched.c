@@ -2,6 +2,8 @@
 /* Spawning, yielding, stacks. */
 #include "bench.h"
 
+#include <gort/gmp.h>
+
 struct yielder {
 	long n;
 	gort_waitgroup *wg;
@@ -119,11 +121,26 @@ static void deep_rec(long n)
 	bench_out("deep_rec_warm", d.warm, "ms");
 }
 
+/* What every call into the library begins and ends with. */
+static void entry(long n)
+{
+	gort_time t = gort_now();
+
+	for (long i = 0; i < n; i++) {
+		gort__m *mp = gort__enter();
+
+		__asm__ volatile("" : : "r"(mp) : "memory");
+		gort__leave(mp);
+	}
+	bench_out("entry", bench_ns(t, n), "ns/op");
+}
+
 const struct bench_item bench_sched[] = {
 	{ "yield", yield, 10000000 },
 	{ "spawn_join", spawn_join, 1000000 },
 	{ "spawn_seq", spawn_seq, 1000000 },
 	{ "spawn1m_unrun", spawn1m_unrun, 1000000 },
 	{ "deep_rec", deep_rec, 1000000 },
+	{ "entry", entry, 200000000 },
 	{ 0 },
 };
