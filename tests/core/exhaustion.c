@@ -218,6 +218,141 @@ START_TEST(channels_that_cannot_be_had_are_null)
 }
 END_TEST
 
+/* --- errors to return --- */
+
+static int deferred, destroyed;
+
+static void runs_later(void *arg)
+{
+	deferred++;
+}
+
+static void destroys(void *value)
+{
+	destroyed++;
+}
+
+/* Fails until there is memory; how many have been deferred is known all the same. */
+static void defers(void *arg)
+{
+	int refused = 0, accepted = 0;
+
+	for (int i = 0; i < 100; i++) {
+		int r;
+
+		interpose_fail(INTERPOSE_MALLOC, i % 2, true);
+		r = gort_defer(runs_later, NULL);
+		interpose_fail(INTERPOSE_MALLOC, 0, false);
+		expect(r == 0 || r == -ENOMEM);
+		if (i % 2 == 0)
+			expect_eq(r, 0);
+		refused += r != 0;
+		accepted += r == 0;
+	}
+	/* the first few need no memory, later ones do now and then */
+	expect(refused > 0 && accepted >= 50);
+	*(int *)arg = accepted;
+}
+
+static int defer_refused_main(void *arg)
+{
+	int accepted = 0;
+
+	deferred = 0;
+	gort_call(defers, &accepted);
+	expect_eq(deferred, accepted);
+	return 0;
+}
+
+static int defer_refused(void)
+{
+	/* in a goroutine, and on a plain thread: there the first one needs memory for the thread too */
+	int r = gort_run(defer_refused_main, NULL);
+
+	interpose_fail(INTERPOSE_MALLOC, 1, true);
+	expect_eq(gort_defer(runs_later, NULL), -ENOMEM);
+	interpose_fail(INTERPOSE_MALLOC, 0, false);
+	expect_eq(gort_defer(runs_later, NULL), 0);
+	gort_undefer(true);
+	return r + defer_refused_main(NULL);
+}
+
+START_TEST(a_defer_without_memory_says_so_and_defers_nothing)
+{
+	test_child_says("defer_refused", NULL, 0, "");
+}
+END_TEST
+
+static int set_refused_main(void *arg)
+{
+	gort_key keys[40];
+	int value;
+
+	for (int i = 0; i < 40; i++)
+		expect_eq(gort_key_new(&keys[i], destroys), 0);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 40; i++) {
+			int r;
+
+			interpose_fail(INTERPOSE_MALLOC, 1, true);
+			/* no value is where there is none: that needs no memory */
+			if (gort_get(keys[i]) == NULL)
+				expect_eq(gort_set(keys[i], NULL), 0);
+			r = gort_set(keys[i], &value);
+			interpose_fail(INTERPOSE_MALLOC, 0, false);
+			/* a place that is there is enough, in the second round for all */
+			expect(r == 0 || (round == 0 && r == -ENOMEM));
+			if (i == 0 && round == 0)
+				expect_eq(r, -ENOMEM);
+			expect(gort_get(keys[i]) == (r == 0 ? &value : NULL));
+			if (r != 0) {
+				expect_eq(gort_set(keys[i], &value), 0);
+				expect(gort_get(keys[i]) == &value);
+			}
+			/* those from before are kept */
+			for (int k = 0; k < i; k++)
+				expect(gort_get(keys[k]) == &value);
+		}
+	}
+	return 0;
+}
+
+static void sets_refused(void *arg)
+{
+	set_refused_main(NULL);
+	task_done(arg);
+}
+
+static int set_refused_there(void *arg)
+{
+	struct task t = { 0 };
+
+	destroyed = 0;
+	spawn(sets_refused, &t);
+	await_done(&t);
+	while (gort_num_goroutine() > 1)
+		gort_yield();
+	expect_eq(destroyed, 40);
+	return 0;
+}
+
+static int set_refused(void)
+{
+	struct task t = { 0 };
+
+	expect_eq(gort_run(set_refused_there, NULL), 0);
+	destroyed = 0;
+	thread_join(thread_start(sets_refused, &t));
+	expect_eq(destroyed, 40);
+	return 0;
+}
+
+START_TEST(a_set_without_memory_says_so_and_keeps_what_was_there)
+{
+	test_child_says("set_refused", NULL, 0, "");
+}
+END_TEST
+
 /* --- limits of the process --- */
 
 static gort_g *gone_on[200001];
@@ -397,6 +532,8 @@ END_TEST
 static const struct test_child children[] = {
 	{ "injected", injected },
 	{ "many_cases", many_cases },
+	{ "defer_refused", defer_refused },
+	{ "set_refused", set_refused },
 	{ "limited", limited },
 	{ "overcommitted", overcommitted },
 	{ "locked", locked },
@@ -414,7 +551,8 @@ int main(int argc, char **argv)
 		test_skip("each_mapping_may_fail, each_thread_may_fail",
 			"many hundred programs, each of which takes valgrind a second to start");
 		test_skip("each_allocation_may_fail, a_select_of_many_cases_without_memory_is_fatal_in_words, "
-			"channels_that_cannot_be_had_are_null", "valgrind puts its own malloc before the one that fails");
+			"channels_that_cannot_be_had_are_null, a_defer_without_memory_says_so_and_defers_nothing, "
+			"a_set_without_memory_says_so_and_keeps_what_was_there", "valgrind puts its own malloc before the one that fails");
 		test_skip("a_small_limit_on_address_space_is_lived_with, mlockall_does_not_lock_the_reservations",
 			"valgrind and its records are in the same address space and would be limited and locked too");
 	} else {
@@ -423,6 +561,8 @@ int main(int argc, char **argv)
 		test_add(&s, each_thread_may_fail);
 		test_add(&s, a_select_of_many_cases_without_memory_is_fatal_in_words);
 		test_add(&s, channels_that_cannot_be_had_are_null);
+		test_add(&s, a_defer_without_memory_says_so_and_defers_nothing);
+		test_add(&s, a_set_without_memory_says_so_and_keeps_what_was_there);
 		test_add(&s, a_small_limit_on_address_space_is_lived_with);
 		test_add(&s, without_overcommit_arenas_are_modest);
 		test_add(&s, mlockall_does_not_lock_the_reservations);

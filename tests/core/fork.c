@@ -204,6 +204,81 @@ static int programs(void)
 	return gort_run(spawns_programs, NULL);
 }
 
+static int ended;
+
+static void looks_on(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		;
+	count_up(&ended);
+}
+
+/* The caller waits in the kernel, unannounced, while the child has its memory and its stack; and then for the child's end. */
+static void vforks(void *arg)
+{
+	static char sh[] = "/bin/sh", c[] = "-c", script[] = "exit 6";
+	char *argv[] = { sh, c, script, NULL };
+
+	for (int i = 0; i < 5; i++) {
+		volatile int mine = i;
+		pid_t pid = vfork();
+
+		if (pid == 0) {
+			execv(sh, argv);
+			_exit(77);
+		}
+		expect(pid > 0);
+		expect_eq(status_of(pid), 6);
+		expect_eq(mine, i);
+		gort_yield();
+	}
+	count_up(&ended);
+}
+
+static void posix_spawns(void *arg)
+{
+	static char sh[] = "/bin/sh", c[] = "-c", script[] = "exit 7";
+	char *argv[] = { sh, c, script, NULL };
+
+	for (int i = 0; i < 5; i++) {
+		pid_t pid = 0;
+
+		expect_eq(posix_spawn(&pid, sh, NULL, NULL, argv, environ), 0);
+		expect_eq(status_of(pid), 7);
+		gort_sleep(GORT_MICROSECOND);
+	}
+	count_up(&ended);
+}
+
+static void sleeps_along(void *arg)
+{
+	for (int i = 0; i < 50; i++)
+		gort_sleep(200 * GORT_MICROSECOND);
+	count_up(&ended);
+}
+
+/* On one P, which all of them want, beside a loop that does not give it back. */
+static int many_programs_main(void *arg)
+{
+	set(&stop, 0);
+	set(&ended, 0);
+	for (int i = 0; i < 4; i++) {
+		expect_eq(gort_go(vforks, NULL), 0);
+		expect_eq(gort_go(posix_spawns, NULL), 0);
+		expect_eq(gort_go(sleeps_along, NULL), 0);
+	}
+	expect_eq(gort_go(looks_on, NULL), 0);
+	await_count(&ended, 12);
+	set(&stop, 1);
+	await_count(&ended, 13);
+	return 33;
+}
+
+static int many_programs(void)
+{
+	return gort_run(many_programs_main, NULL);
+}
+
 static const struct test_child children[] = {
 	{ "thread_go", thread_go },
 	{ "thread_yield", thread_yield },
@@ -219,6 +294,7 @@ static const struct test_child children[] = {
 	{ "parent_goes_on", parent_goes_on },
 	{ "fork_while_busy", fork_while_busy },
 	{ "programs", programs },
+	{ "many_programs", many_programs },
 	{ NULL, NULL },
 };
 
@@ -283,6 +359,14 @@ START_TEST(goroutines_start_programs)
 }
 END_TEST
 
+START_TEST(many_goroutines_start_programs_by_vfork_and_posix_spawn)
+{
+	static const char *const env[] = { "GOMAXPROCS=1", NULL };
+
+	test_child_says("many_programs", env, 33, "");
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	struct test_suite s;
@@ -302,5 +386,6 @@ int main(int argc, char **argv)
 	else
 		test_add(&s, a_fork_in_the_midst_of_things_starts_afresh);
 	test_add(&s, goroutines_start_programs);
+	test_add(&s, many_goroutines_start_programs_by_vfork_and_posix_spawn);
 	return test_end(&s);
 }

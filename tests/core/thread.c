@@ -204,6 +204,91 @@ GO_TEST(threads_that_come_and_go_leave_nothing)
 	gort_chan_unref(c);
 }
 
+struct passers {
+	gort_chan *c;           /* from the threads */
+	gort_chan *back;        /* and to them */
+	gort_mutex m;
+	long passed;            /* guarded by m */
+	int stop, done;
+};
+
+static void passes_by(void *arg)
+{
+	struct passers *a = arg;
+	int v = 1, w = 0;
+
+	gort_chan_send(a->c, &v);
+	expect_eq(gort_chan_recv(a->back, &w), 0);
+	expect_eq(w, 2);
+	gort_mutex_lock(&a->m);
+	a->passed++;
+	gort_mutex_unlock(&a->m);
+}
+
+static void serves(void *arg)
+{
+	struct passers *a = arg;
+	int v;
+
+	while (gort_chan_recv(a->c, &v) == 0) {
+		v++;
+		gort_chan_send(a->back, &v);
+	}
+	count_up(&a->done);
+}
+
+static void works_along(void *arg)
+{
+	struct passers *a = arg;
+	gort_chan *c = gort_chan_new(sizeof(int), 1);
+
+	for (int i = 0; !get(&a->stop); i++) {
+		int v;
+
+		gort_chan_send(c, &i);
+		gort_yield();
+		expect_eq(gort_chan_recv(c, &v), 0);
+		expect_eq(v, i);
+		if (i % 64 == 0)
+			gort_sleep(GORT_MICROSECOND);
+	}
+	gort_chan_unref(c);
+	count_up(&a->done);
+}
+
+/* Ten thousand in all, a wave of them at a time, while goroutines and channels work. */
+GO_TEST(waves_of_threads_come_and_go_while_goroutines_work)
+{
+	struct passers a = { .m = GORT_MUTEX_INIT };
+	long waves = test_scale_min(50, 3), wave = test_sanitized() ? 40 : 200;
+	size_t before = gort_num_goroutine();
+
+	a.c = gort_chan_new(sizeof(int), 0);
+	a.back = gort_chan_new(sizeof(int), 4);
+	for (int i = 0; i < 3; i++) {
+		spawn(serves, &a);
+		spawn(works_along, &a);
+	}
+	for (long i = 0; i < waves; i++) {
+		static pthread_t t[200];
+
+		for (long k = 0; k < wave; k++)
+			t[k] = thread_start(passes_by, &a);
+		for (long k = 0; k < wave; k++)
+			thread_join(t[k]);
+	}
+	gort_mutex_lock(&a.m);
+	expect_eq(a.passed, waves * wave);
+	gort_mutex_unlock(&a.m);
+	set(&a.stop, 1);
+	gort_chan_close(a.c);
+	await_count(&a.done, 6);
+	while (gort_num_goroutine() > before)
+		gort_yield();
+	gort_chan_unref(a.c);
+	gort_chan_unref(a.back);
+}
+
 static pthread_key_t late_key;
 static int late;
 
@@ -241,6 +326,7 @@ int main(int argc, char **argv)
 	tcase_add_loop_test(s.tcase, any_call_may_be_the_first, 0, test_no_fork() ? 7 : FIRST_CALLS);
 	test_add(&s, many_threads_start_the_scheduler_at_once);
 	test_add(&s, threads_that_come_and_go_leave_nothing);
+	test_add(&s, waves_of_threads_come_and_go_while_goroutines_work);
 	test_add(&s, a_call_while_the_thread_ends_works);
 	return test_end(&s);
 }
