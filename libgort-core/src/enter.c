@@ -60,7 +60,8 @@ gort__m *gort__enter_slow(gort__m *mp)
 			return gort__wait_for_p(mp);
 		gort__p_acquire(mp, pp);
 		gort__sysmon_busy();
-		return mp;
+		/* what waits there was left for want of a thread, and for as long as we were away */
+		return gort__p_has_work(pp) ? gort__yield(mp) : mp;
 	}
 }
 

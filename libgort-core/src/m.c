@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define THREAD_STACK (256 * 1024)       /* of our threads: g0 only runs the scheduler */
+#define REFUSED_FOR (10 * GORT_MILLISECOND)
 
 static struct {
 	gort__lock lock;
@@ -18,6 +19,7 @@ static struct {
 	gort_g *free_bound;             /* under lock */
 	uint32_t ids;                   /* atomic */
 	gort__m *all;                   /* through mp->all; never shortened. Release and acquire; written under lock */
+	gort_time refused_until;        /* the system refused a thread, and is not asked again before; relaxed */
 } pool;
 
 void gort__m_init(void)
@@ -108,23 +110,40 @@ bool gort__m_allowed(void)
 {
 	static bool said;
 	bool ok = gort__load_relaxed(&gort__sched.nms) < gort__options.threads;
+	gort_time until = gort__load_relaxed(&pool.refused_until);
 
 	if (gort__unlikely(!ok && !__atomic_exchange_n(&said, true, __ATOMIC_RELAXED)))
 		gort__say("no more than %u threads (GORT_DEBUG=threads=N): goroutines that block keep their processors",
 			(unsigned)gort__options.threads);
+	if (gort__unlikely(until != 0) && gort__os_now() < until)
+		return false;
 	return ok;
+}
+
+/* Whoever was to have the thread asks again by itself: the monitor sees to work that nobody runs. */
+static void refused(int err)
+{
+	static bool said;
+
+	gort__store_relaxed(&pool.refused_until, gort__os_now() + REFUSED_FOR);
+	gort__add_relaxed(&gort__sched.threads_refused, 1);
+	if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
+		gort__say("no more threads to be had (%s): goroutines that block keep their processors", gort_strerror(err));
 }
 
 bool gort__m_start(gort__p *pp, bool spinning)
 {
 	gort__m *mp = gort__m_allowed() ? m_new() : NULL;
+	int err;
 
 	if (mp == NULL)
 		return false;
 	mp->next_p = pp;
 	mp->spinning = spinning;
-	if (gort__os_thread(m_main, mp, THREAD_STACK, "gort", false) != 0) {
+	err = gort__os_thread(m_main, mp, THREAD_STACK, "gort", false);
+	if (err != 0) {
 		m_free(mp);
+		refused(err);
 		return false;
 	}
 	gort__add_relaxed(&gort__sched.nms, 1);

@@ -95,6 +95,7 @@ struct gort__sched {
 	uint32_t nidle_m;               /* in idle_m; written under lock, read (r) */
 	uint64_t ids;                   /* goroutine ids given to Ps in batches; atomic */
 	uint64_t spawned_elsewhere;     /* by threads without a P; atomic */
+	uint64_t threads_refused;       /* atomic */
 	gort__p *ps[GORT__MAX_PROCS];
 };
 
@@ -149,7 +150,7 @@ void gort__g_give_all(gort__p *pp);             /* a retiring P's free descripto
 bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg);       /* every descriptor ever used, until fn says false */
 
 /* m.c */
-bool gort__m_allowed(void);                     /* may there be one more? Says so once when not */
+bool gort__m_allowed(void);                     /* may there be one more now? Says so once when it is past the bound */
 bool gort__m_start(gort__p *pp, bool spinning); /* a new thread with pp; false: none to be had */
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle M, taken off the list, with pp */
 int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */

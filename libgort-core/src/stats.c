@@ -41,6 +41,7 @@ int gort_stats_get(gort_stats *out, size_t size)
 		s.waiting = s.goroutines > s.runnable + s.running ? s.goroutines - s.runnable - s.running : 0;
 		s.retakes = gort__load_relaxed(&gort__sched.retakes[GORT__TAKEN_BLOCKED]);
 		s.preemptions = gort__load_relaxed(&gort__sched.retakes[GORT__TAKEN_RUNNING]);
+		s.threads_refused = gort__load_relaxed(&gort__sched.threads_refused);
 		s.threads = gort__load_relaxed(&gort__sched.nms);
 		s.idle_threads = gort__load_relaxed(&gort__sched.nidle_m);
 		s.spinning_threads = gort__load_relaxed(&gort__sched.nspinning);

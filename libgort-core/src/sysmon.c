@@ -142,8 +142,10 @@ static void take(gort__p *pp, enum gort__taken why, gort_time now)
 	gort__p *got;
 
 	pp->seen.at = now;              /* taken or asked to yield: its time begins anew */
-	if (gort__load_relaxed(&gort__sched.nidle_m) == 0 && !gort__m_allowed())
+	if (gort__load_relaxed(&gort__sched.nidle_m) == 0 && !gort__m_allowed()) {
+		gort__hold_want_yield(&pp->seen.m->hold);
 		return;
+	}
 	got = gort__p_take(pp, why);
 	if (got != NULL) {
 		mon.took = true;

@@ -452,6 +452,7 @@ typedef struct gort_stats {
 	/* how it works here */
 	uint32_t guard;                 /* GORT_GUARD_...: what lies at the end of a stack */
 	uint32_t fence;                 /* GORT_FENCE_FULL: no membarrier(2), so every entry pays for a fence */
+	uint64_t threads_refused;       /* times that the system would not give another thread */
 } gort_stats;
 
 /**

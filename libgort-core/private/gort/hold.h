@@ -172,7 +172,7 @@ static inline gort__settled gort__hold_settle(gort__hold *h)
 	}
 }
 
-/* The holder puts off a request to yield until its next entry. */
+/* Asks the holder to yield at its next entry: by itself, when it cannot at this one, or by an outsider that takes nothing. */
 static inline void gort__hold_want_yield(gort__hold *h)
 {
 	uint32_t w = gort__load_relaxed(&h->state);
