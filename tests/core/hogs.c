@@ -138,9 +138,12 @@ GO_TEST(sleepers_beside_as_many_hogs_all_get_on)
 	await_count(&running, n);
 	expect_eq(get(&done), 0);
 	expect_eq(gort_stats_get(&s, sizeof s), 0);
-	/* every loop is on a thread of its own by now, and those that have a P are few */
-	expect(s.threads >= (uint64_t)n && s.preemptions + s.procs >= (uint64_t)n);
-	expect(s.detached_threads + s.procs >= (uint64_t)n);
+	/*
+	 * Every loop is on a thread of its own by now, and those that have a P are few. Some may have been taken for blocked:
+	 * while a page is fetched, say, or on valgrind, whose threads wait for each other.
+	 */
+	expect(s.threads >= (uint64_t)n && s.retakes + s.preemptions + s.procs >= (uint64_t)n);
+	expect(s.blocked_threads + s.detached_threads + s.procs >= (uint64_t)n);
 	set(&stop, 1);
 	await_count(&done, n);
 }
@@ -167,7 +170,7 @@ static void holds_registers(void *arg)
 	for (; !stopped(); n += 1000) {
 		regs_fill(&in, n);
 		*errno_now() = (int)n;
-		regs_hold(&in, &out, test_valgrind() ? 1000 : 10000000);
+		regs_hold(&in, &out, test_valgrind() ? 1000000 : 10000000);
 		expect_eq(memcmp(&in, &out, sizeof in), 0);
 		expect_eq(*errno_now(), (int)n);
 		gort_yield();
@@ -180,6 +183,7 @@ static void holds_registers(void *arg)
 GO_TEST(registers_and_errno_are_kept_when_the_P_goes_and_comes_back)
 {
 	int was = gort_set_maxprocs(1);
+	uint64_t n = (uint64_t)test_scale_min(20, 4);
 	gort_stats before, after;
 
 	begin();
@@ -191,7 +195,7 @@ GO_TEST(registers_and_errno_are_kept_when_the_P_goes_and_comes_back)
 	do {
 		gort_sleep(100 * GORT_MICROSECOND);
 		expect_eq(gort_stats_get(&after, sizeof after), 0);
-	} while (after.preemptions < before.preemptions + 20 || get(&held) < 20);
+	} while (after.retakes + after.preemptions < before.retakes + before.preemptions + n || get(&held) < (int)n);
 	set(&stop, 1);
 	await_count(&done, 4);
 	gort_set_maxprocs(was);

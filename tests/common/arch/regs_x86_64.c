@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* regs.h for x86-64; the loop itself is in the assembly file beside this one. */
 #include "regs.h"
+#include "test.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -44,7 +45,8 @@ void regs_fill(struct regs *r, uint64_t n)
 		}
 	}
 	for (int i = 0; i < REGS_X87; i++) {
-		long double v = (long double)(int64_t)next(&x) / 3;
+		/* valgrind has no more than the bits of a double */
+		long double v = test_valgrind() ? (long double)(int32_t)next(&x) : (long double)(int64_t)next(&x) / 3;
 
 		memcpy(r->x87[i], &v, 10);
 	}
