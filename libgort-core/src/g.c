@@ -121,29 +121,61 @@ static uint64_t new_id(gort__p *pp)
 	return pp->id_next++;
 }
 
-gort_g *gort__g_new(gort__p *pp)
+static inline gort_g *take(gort__p *pp)
 {
 	gort_g *gp;
 
-	if (gort__likely(pp != NULL && pp->gfree != NULL)) {
-		gp = pp->gfree;
-		pp->gfree = gp->link;
-		pp->gfree_n--;
-	} else {
-		gp = refill(pp);
-		if (gp == NULL)
-			return NULL;
-	}
-	gort__store_relaxed(&gp->id, new_id(pp));
+	if (gort__unlikely(pp == NULL || pp->gfree == NULL))
+		return refill(pp);
+	gp = pp->gfree;
+	pp->gfree = gp->link;
+	pp->gfree_n--;
 	return gp;
 }
 
-void gort__g_free(gort__p *pp, gort_g *gp)
+void gort__g_number(gort__p *pp, gort_g *gp)
+{
+	gort__store_relaxed(&gp->id, new_id(pp));
+}
+
+gort_g *gort__g_new(gort__p *pp)
+{
+	gort_g *gp = take(pp);
+
+	if (gort__likely(gp != NULL))
+		gort__store_relaxed(&gp->id, new_id(pp));
+	return gp;
+}
+
+gort_g *gort__g_reserve(gort__p *pp)
+{
+	gort_g *gp;
+
+	if (!gort__stack_reserve(pp))
+		return NULL;
+	gp = take(pp);
+	if (gort__unlikely(gp == NULL))
+		gort__stack_unreserve(pp);
+	return gp;
+}
+
+void gort__g_unreserve(gort__p *pp, gort_g *gp)
+{
+	gort__g_free(pp, gp);
+	gort__stack_unreserve(pp);
+}
+
+void gort__g_reset(gort_g *gp)
 {
 	gort__store_relaxed(&gp->status, GORT__G_FREE);
 	gort__store_relaxed(&gp->id, 0);
 	gp->flags = 0;
 	gort__store_relaxed(&gp->name[0], '\0');
+}
+
+void gort__g_free(gort__p *pp, gort_g *gp)
+{
+	gort__g_reset(gp);
 	if (gort__unlikely(pp == NULL)) {
 		gort__lock_lock(&pool.lock);
 		gp->link = pool.free;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A P's deadlines: a 4-ary heap, the holder's own, ordered by time and, at the same time, by creation. An entry names a
- * goroutine and the ticket it waits under; a deadline is called off by claiming the ticket, so entries of waits that
- * are over lie in the heap until they come up or outnumber the live ones (timer.c).
+ * A P's deadlines and timers: a 4-ary heap, the holder's own, ordered by time and, at the same time, by creation. An entry
+ * names a goroutine and the ticket it waits under, or a timer and its number there; what is called off lies in the heap
+ * until it comes up or outnumbers the live ones (timer.c).
  */
 #ifndef GORT__HEAP_H
 #define GORT__HEAP_H
@@ -16,9 +16,20 @@
 struct gort__heap_entry {
 	gort_time when;
 	uint64_t order;
-	struct gort_g *g;
-	uint64_t ticket;
+	uintptr_t what;                 /* a goroutine, or a timer and 1 */
+	uint64_t ticket;                /* of the wait; a timer's: the entry's number */
 };
+
+/* NULL: it is a goroutine's. */
+static inline gort_timer *gort__heap_timer(const struct gort__heap_entry *e)
+{
+	return e->what & 1 ? (gort_timer *)(e->what - 1) : NULL;
+}
+
+static inline struct gort_g *gort__heap_g(const struct gort__heap_entry *e)
+{
+	return (struct gort_g *)e->what;
+}
 
 struct gort__heap {
 	struct gort__heap_entry *a;

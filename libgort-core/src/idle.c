@@ -122,7 +122,7 @@ void gort__hand_off(gort__p *pp)
 	gort__lock_unlock(&gort__sched.lock);
 	/* as after any idling: work that came meanwhile found no idle P */
 	gort__fence_seq_cst();
-	if (gort__load_relaxed(&gort__sched.queued) > 0)
+	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0)
 		gort__wake_someone();
 }
 
@@ -375,7 +375,7 @@ static bool spin_aside(gort__m *mp, gort__p *pp)
 				if (gort__load_relaxed(&gort__sched.queued) > 0)
 					return true;
 			}
-			if (gort__p_steal(pp, victim) > 0)
+			if (gort__p_steal(pp, victim))
 				return true;
 		}
 		for (int k = 0; k < 16; k++) {

@@ -214,25 +214,17 @@ void gort__p_missed(gort__m *mp)
 	gort__store_relaxed(&mp->bias, GORT__BIAS_NOBODY);
 }
 
-uint32_t gort__p_steal(gort__p *to, gort__p *victim)
+bool gort__p_steal(gort__p *to, gort__p *victim)
 {
 	uint32_t n = 0;
-	gort_g *gp;
+	bool timers;
 
 	victim = gort__p_borrow(victim);
 	if (victim == NULL)
 		return 0;
-	if (gort__load_relaxed(&victim->timer_next) != INT64_MAX) {
-		for (gp = gort__timer_run(victim, gort__os_now()); gp != NULL; n++) {
-			gort_g *next = gp->link;
-
-			gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
-			if (!gort__runq_push(&to->runq, gp))
-				gort__enqueue_global(gp, gp, 1);
-			gp = next;
-		}
-	}
-	if (n == 0) {
+	/* timers are run when the P has been given back: their functions may take a while, and want locks */
+	timers = gort__load_relaxed(&victim->timer_next) != INT64_MAX && gort__timer_steal(to, victim, gort__os_now()) > 0;
+	if (!timers) {
 		uint32_t stashed = (gort__stash_len(&victim->stash) + 1) / 2;
 
 		for (; n < stashed && n < GORT__RUNQ_SIZE / 2; n++)
@@ -247,11 +239,13 @@ uint32_t gort__p_steal(gort__p *to, gort__p *victim)
 		}
 	}
 	gort__p_give_back(victim);
+	if (timers && gort__run_timers(to))
+		n = 1;
 	if (n > 0) {
 		gort__store_relaxed(&to->steals, to->steals + 1);
 		gort__trace(to, GORT__TRACE_STEAL, NULL, NULL);
 	}
-	return n;
+	return n > 0;
 }
 
 static void queue_to_global(gort__p *pp)
@@ -277,6 +271,7 @@ void gort__p_retire(gort__p *pp)
 {
 	queue_to_global(pp);
 	gort__g_give_all(pp);
+	gort__timer_give_all(pp);
 	gort__stack_give_all(pp);
 	if (pp->timers.n > 0) {
 		gort__lock_lock(&gort__sched.lock);
@@ -300,6 +295,7 @@ void gort__p_adopt(gort__p *pp)
 		gort__store_relaxed(&gort__sched.orphaned, gort__sched.orphaned - 1);
 	}
 	gort__lock_unlock(&gort__sched.lock);
+	gort__timer_gather(pp);
 }
 
 int gort_maxprocs(void)
@@ -336,6 +332,7 @@ int gort_set_maxprocs(int want)
 			*at = pp->link;
 			gort__store_relaxed(&gort__sched.orphaned, gort__sched.orphaned - 1);
 		}
+		gort__store_relaxed(&pp->heir, NULL);
 		gort__store_relaxed(&pp->retiring, false);
 		gort__store_relaxed(&pp->retired, false);
 		gort__p_to_idle(pp);

@@ -38,6 +38,9 @@ struct gort__p {
 	uint32_t stale;                 /* cancelled deadlines still in the heap; atomic */
 	int64_t timer_next;             /* when of the heap's top, INT64_MAX when empty; written by (h), read (r) */
 	uint64_t timer_order;           /* (h) */
+	gort__p *heir;                  /* who has adopted its timers; NULL: nobody; written under sched.lock, read (r) */
+	gort_timer *tfree;              /* timers' descriptors; (h) */
+	uint32_t tfree_n;
 	/* housekeeping */
 	uint32_t id;
 	bool retiring;                  /* maxprocs was lowered: give the P up; under sched.lock, read (r) */
@@ -64,6 +67,22 @@ enum gort__calm {
 	GORT__CALM_ALL,         /* what was moved was done sooner than it was moved: for none */
 };
 
+/* Timers, through t->next. */
+struct gort__timer_list {
+	gort_timer *first, **end;
+};
+
+/* Goroutines to be queued in this order, through g->link. */
+struct gort__batch {
+	gort_g *first, **end;
+};
+
+static inline void gort__batch_add(struct gort__batch *b, gort_g *gp)
+{
+	*b->end = gp;
+	b->end = &gp->link;
+}
+
 struct gort__sched {
 	/* looked at on every enqueue, changed when an M goes idle or wakes */
 	uint32_t npidle;                /* idle Ps; written under lock, read (r) */
@@ -71,7 +90,7 @@ struct gort__sched {
 	uint32_t hungry;                /* a spinning M saw work it cannot reach: donate; atomic */
 	uint32_t queued;                /* length of the global queue; written under lock, read (r) */
 	uint32_t calm;                  /* enum gort__calm; atomic. See idle.c */
-	uint32_t orphaned;              /* retired Ps that still have timers; written under lock, read (r) */
+	uint32_t orphaned;              /* retired Ps that still have timers, and strays; written under lock, read (r) */
 	uint32_t taken[2];              /* threads whose P was taken and who have not noticed, by enum gort__taken; atomic */
 	uint64_t retakes[2];            /* how often that was done; atomic */
 	/*
@@ -86,6 +105,7 @@ struct gort__sched {
 	gort__p *idle_p;
 	gort__p *orphans;               /* through p->link */
 	struct gort__slow_timer *slow_timers;
+	struct gort__timer_list strays, slow;   /* timers that are in no heap: timer.c */
 	gort__m *idle_m;
 	gort__m *timer_m;               /* the idle M that sleeps until timer_when; NULL: none */
 	int64_t timer_when;             /* under lock; read (r) */
@@ -116,7 +136,7 @@ static inline bool gort__p_has_work(gort__p *pp)
 }
 
 /* lock ranks, lowest first: a thread takes locks in this order only */
-/* channel and sync locks < sched.lock < pool locks of stack.c and g.c */
+/* channel and sync locks < timers' locks < sched.lock < pool locks of stack.c, g.c and afterfunc.c */
 
 /* lock.c */
 void gort__fence_forget(void);                  /* in a forked child: ask the system again */
@@ -144,6 +164,10 @@ void gort__say(const char *fmt, ...) GORT_PRINTF(1, 2);
 void gort__g_init(void);
 gort_g *gort__g_new(gort__p *pp);               /* with an id; NULL: out of memory. pp NULL: the caller has none */
 void gort__g_free(gort__p *pp, gort_g *gp);
+gort_g *gort__g_reserve(gort__p *pp);           /* with a stack reserved, and no number yet; NULL: out of memory */
+void gort__g_unreserve(gort__p *pp, gort_g *gp);
+void gort__g_number(gort__p *pp, gort_g *gp);   /* it is to become a goroutine now */
+void gort__g_reset(gort_g *gp);                 /* one that has ended is reserved anew */
 void gort__g_set_name(gort_g *gp, const char *name);
 size_t gort__g_count(void);
 void gort__g_give_all(gort__p *pp);             /* a retiring P's free descriptors to the shared list */
@@ -166,6 +190,7 @@ void gort__sched_loop(gort__m *mp);             /* on g0, depth 1, with a P; ret
 GORT_NORETURN void gort__g_main(void);          /* called by a goroutine's first frame */
 void gort__enqueue(gort__m *mp, gort_g *gp, bool next);         /* entered */
 gort__m *gort__yield(gort__m *mp);              /* entered: the caller goes to the back of the queue */
+void gort__enqueue_list(gort__p *pp, gort_g *list);     /* to the ring, through g->link; not for two in a row */
 void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n);      /* and wakes somebody for it */
 gort_g *gort__next_local(gort__p *pp);          /* of this P's own; NULL: none */
 gort_g *gort__take_global(gort__p *pp, bool one);       /* a fair share of the global queue, the rest to the ring */
@@ -195,15 +220,16 @@ void gort__p_give_back(gort__p *pp);
 void gort__p_unbias(uint32_t owner, gort__bias *b);     /* takes b's bias off that P, if that is possible just now */
 gort__p *gort__p_take(gort__p *pp, enum gort__taken why);       /* for good; may be another one, or NULL */
 void gort__p_missed(gort__m *mp);               /* the M has noticed */
-uint32_t gort__p_steal(gort__p *to, gort__p *victim);           /* goroutines moved */
+bool gort__p_steal(gort__p *to, gort__p *victim);       /* true: it got some goroutines */
 void gort__p_retire(gort__p *pp);               /* all it has goes to the others; nobody holds it */
-void gort__p_adopt(gort__p *pp);                /* timers of retired Ps */
+void gort__p_adopt(gort__p *pp);                /* timers of retired Ps, and strays */
 
 /* timer.c */
 bool gort__timer_arm(gort__p *pp, gort_g *gp, uint64_t ticket, gort_time when);        /* false: out of memory */
 void gort__timer_cancelled(gort_g *gp);         /* somebody else claimed the ticket; by the goroutine itself, any thread */
 void gort__timer_sweep(gort__p *pp);            /* cancelled ones out */
-gort_g *gort__timer_run(gort__p *pp, gort_time now);    /* due ones, claimed: a list through g->link */
+gort_g *gort__timer_run(gort__p *pp, gort_time now);    /* due ones: a list through g->link. By the holder */
+uint32_t gort__timer_steal(gort__p *to, gort__p *from, gort_time now); /* due ones change heaps: how many */
 /* For want of memory in a heap: a list in waiters' own frames, looked through by the monitor. */
 struct gort__slow_timer {
 	struct gort__slow_timer *next, **at;    /* under sched.lock; at NULL: not in the list */
@@ -215,6 +241,12 @@ void gort__slow_timer_arm(struct gort__slow_timer *t, gort_g *gp, uint64_t ticke
 void gort__slow_timer_cancel(struct gort__slow_timer *t);
 bool gort__slow_timers_run(gort_time now);      /* true: there are some left */
 bool gort__timer_adopt(gort__p *pp, gort__p *from);     /* a retired P's; false: out of memory */
+void gort__timer_gather(gort__p *pp);           /* strays */
+
+/* afterfunc.c */
+void gort__timer_init(void);
+void gort__timer_give_all(gort__p *pp);         /* a retiring P's free descriptors to the shared list */
+bool gort__timer_ended(gort__m *mp, gort_g *gp);        /* the goroutine of one ends; true: it stays the timer's */
 
 /* stack.c */
 int gort__stack_init(void);

@@ -168,8 +168,7 @@ void gort__enqueue(gort__m *mp, gort_g *gp, bool next)
 	to_ring(pp, gp);
 }
 
-/* Into the ring; to be followed by a look at who is idle. */
-static void enqueue_list(gort__p *pp, gort_g *gp)
+void gort__enqueue_list(gort__p *pp, gort_g *gp)
 {
 	while (gp != NULL) {
 		gort_g *next = gp->link;
@@ -226,16 +225,16 @@ bool gort__run_timers(gort__p *pp)
 	list = gort__timer_run(pp, gort__os_now());
 	if (list == NULL)
 		return false;
-	enqueue_list(pp, list);
+	gort__enqueue_list(pp, list);
 	return true;
 }
 
 /* Every 16th decision: what cannot wait for an empty queue. A goroutine to run at once, or NULL. */
 static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 {
-	gort__run_timers(pp);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.orphaned) > 0))
 		gort__p_adopt(pp);
+	gort__run_timers(pp);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY))
 		surplus(pp);
 	if (gort__unlikely(gort__load_relaxed(&pp->trim_due))) {
@@ -805,6 +804,15 @@ static inline void call(gort_g *gp, gort__m *mp, struct outermost *o)
 	fn(arg);
 }
 
+/* The descriptor of a goroutine that has ended, and its claim to a stack. */
+static inline void give_up(gort__m *mp, gort_g *gp)
+{
+	if (gort__unlikely(gp->flags & GORT__G_TIMER) && gort__timer_ended(mp, gp))
+		return;
+	gort__g_free(mp->p, gp);
+	gort__stack_unreserve(mp->p);
+}
+
 /* gp has ended. Returns the next goroutine if it is a fresh one, which then runs on this same stack. */
 static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 {
@@ -833,8 +841,7 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 			next->stack_lo = gp->stack_lo;
 			next->stack_hi = gp->stack_hi;
 			next->flags |= gp->flags & GORT__G_UNGUARDED;
-			gort__g_free(pp, gp);
-			gort__stack_unreserve(pp);
+			give_up(mp, gp);
 			set_running(mp, next);
 			return next;
 		}
@@ -842,8 +849,7 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 			begin(pp, next);
 		/* nobody but this M can take them before it has left: both lists are the P's */
 		gort__stack_put(pp, gp->stack);
-		gort__stack_unreserve(pp);
-		gort__g_free(pp, gp);
+		give_up(mp, gp);
 	}
 	if (next == NULL || (next->flags & GORT__G_LOCKED) ||
 	    (!(next->flags & GORT__G_FRESH) && gort__load_acquire(&next->ctx.running) != 0)) {

@@ -209,6 +209,7 @@ static int start(void)
 	gort__sched_init();
 	gort__g_init();
 	gort__m_init();
+	gort__timer_init();
 	err = gort__stack_init();
 	if (err == 0 && !once_per_process) {
 		err = gort__m_thread_exit_init();

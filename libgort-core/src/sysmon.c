@@ -111,7 +111,8 @@ static bool others_wait(gort__p *pp, gort_time now)
 {
 	return gort__load_relaxed(&pp->runq.runnext) != NULL || gort__surplus_len(pp) > 0 ||
 	       gort__load_relaxed(&pp->timer_next) <= now ||
-	       (gort__load_relaxed(&gort__sched.queued) > 0 && gort__load_relaxed(&gort__sched.npidle) == 0);
+	       ((gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0) &&
+		gort__load_relaxed(&gort__sched.npidle) == 0);
 }
 
 static gort_duration slice(void)
@@ -277,7 +278,8 @@ static bool all_at_rest(gort_time now)
 {
 	uint32_t n = gort__load_acquire(&gort__sched.nps);
 
-	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.nspinning) > 0)
+	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0 ||
+	    gort__load_relaxed(&gort__sched.nspinning) > 0)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		if (!at_rest(gort__sched.ps[i], now))

@@ -132,6 +132,17 @@ GORT_API int gort_go_copy(void (*fn)(void *arg), const void *arg, size_t size);
 GORT_API int gort_go_attr(const gort_attr *attr, void (*fn)(void *arg), void *arg);
 
 /**
+ * gort_go_after - start a goroutine in d nanoseconds
+ *
+ * fn(arg) runs as by gort_go, d from now at the earliest; for d of 0 or less at once. What it takes is had now: 0, or -ENOMEM;
+ * once 0, it will run. There is no handle to call it off by: see gort_timer_after_func. Neither blocks nor reschedules. From
+ * anywhere. arg stays the caller's. A NULL fn is fatal. Go: time.AfterFunc without looking at the result.
+ *
+ *     gort_go_after(5 * GORT_SECOND, forget, entry);
+ */
+GORT_API int gort_go_after(gort_duration d, void (*fn)(void *arg), void *arg);
+
+/**
  * gort_yield - let others run
  *
  * Reschedules: the goroutine goes to the back of the queue. On a plain thread: sched_yield. Go: runtime.Gosched.
@@ -194,6 +205,68 @@ GORT_API int gort_maxprocs(void);
  * May block for a moment. Go: runtime.GOMAXPROCS.
  */
 GORT_API int gort_set_maxprocs(int n);
+
+/* --- timers ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * A timer runs a function in a goroutine of its own, once for each time it is set. Timers of the same instant start their
+ * goroutines in the order in which they were set. A timer that is pending keeps the program from being taken for
+ * deadlocked. Each has memory for its goroutine reserved, so that firing cannot fail.
+ *
+ * The calls below may be made from anywhere, by several goroutines at once, and inside the timer's function; but none after
+ * gort_timer_free. A NULL timer panics, but in gort_timer_free.
+ */
+
+/* Go: time.Timer, as time.AfterFunc gives it. */
+typedef struct gort_timer gort_timer;
+
+/**
+ * gort_timer_after_func - have fn(arg) called in d nanoseconds
+ *
+ * In a goroutine of its own, d from now at the earliest; 0 or less: at once. A d that overflows is as good as for ever.
+ * NULL: out of memory. The timer is the caller's to free, also when it has fired; arg stays the caller's. Neither blocks nor
+ * reschedules. From anywhere. A NULL fn is fatal. Go: time.AfterFunc.
+ *
+ *     gort_timer *t = gort_timer_after_func(30 * GORT_SECOND, hang_up, conn);
+ *     ...
+ *     gort_timer_free(t);
+ */
+GORT_API gort_timer *gort_timer_after_func(gort_duration d, void (*fn)(void *arg), void *arg);
+
+/**
+ * gort_timer_stop - call the timer off
+ *
+ * True: it was pending, and fn will not be called for that. False: it has fired already, or was stopped; fn may be running
+ * still, or be just about to: see gort_timer_stop_wait. Never blocks. From anywhere, in fn too. Go: Timer.Stop.
+ */
+GORT_API bool gort_timer_stop(gort_timer *t);
+
+/**
+ * gort_timer_reset - have the timer fire d from now
+ *
+ * Whether it is pending, has fired or was stopped. True: it was pending. Does not wait for fn: if that still runs when the
+ * timer fires again, both run at the same time (when there is no memory for a second goroutine, one after the other). Never
+ * blocks nor fails. From anywhere, in fn too. Go: Timer.Reset.
+ *
+ *     while (read_some(conn)) gort_timer_reset(t, 30 * GORT_SECOND);
+ */
+GORT_API bool gort_timer_reset(gort_timer *t, gort_duration d);
+
+/**
+ * gort_timer_stop_wait - call the timer off, and wait for fn
+ *
+ * When it returns fn does not run, and will not until somebody sets the timer again; also what fn itself sets meanwhile is
+ * called off. After it whatever fn uses may be freed. Blocks while fn runs. From anywhere but fn, where it is fatal. Go has
+ * nothing of the kind.
+ */
+GORT_API void gort_timer_stop_wait(gort_timer *t);
+
+/**
+ * gort_timer_free - call the timer off, and give it up
+ *
+ * fn may still be running, and goes on. NULL is fine. Never blocks. From anywhere, in fn too. Go: the garbage collector.
+ */
+GORT_API void gort_timer_free(gort_timer *t);
 
 /* --- panics and deferred calls ---------------------------------------------------------------------------------- */
 

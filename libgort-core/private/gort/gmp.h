@@ -39,6 +39,7 @@ enum gort__g_flag {
 	GORT__G_SYSTEM = 64,    /* ours: not counted by gort_num_goroutine */
 	GORT__G_LOCKED = 128,   /* runs on its M (g->m) and nowhere else: it parks there without a switch */
 	GORT__G_LAST = 256,     /* something is to be done at its end, outside the library: gort__base_end */
+	GORT__G_TIMER = 512,    /* runs the function of a timer, its argument: see gort__timer_ended */
 };
 
 #define GORT__ARG_COPY 64       /* an argument of up to this size is carried inside the descriptor */
