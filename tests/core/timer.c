@@ -928,6 +928,10 @@ int main(int argc, char **argv)
 	test_add(&s, timers_of_plain_threads_fire_while_every_P_computes);
 	test_add(&s, timers_outlive_their_Ps);
 	test_add(&s, a_timer_that_is_pending_is_no_deadlock);
-	test_add(&s, timers_that_were_called_off_do_not_hide_a_deadlock);
+	if (TEST_TSAN)
+		test_skip("timers_that_were_called_off_do_not_hide_a_deadlock",
+			"ThreadSanitizer's own thread counts as one of the program's");
+	else
+		test_add(&s, timers_that_were_called_off_do_not_hide_a_deadlock);
 	return test_end(&s);
 }
