@@ -37,7 +37,11 @@ gort_chan *gort_chan_ref(gort_chan *c)
 void gort_chan_unref(gort_chan *c)
 {
 	/* release: what this owner did with the channel comes before its end; acquire: for the one that ends it */
-	if (c != NULL && gort__add_acq_rel(&c->refs, -1u) == 1)
+	if (c == NULL || gort__add_acq_rel(&c->refs, -1u) != 1)
+		return;
+	if (gort__unlikely(c->timer != NULL))
+		gort_timer_free(c->timer);      /* which frees the channel when the timer has let go of it */
+	else
 		free(c);
 }
 

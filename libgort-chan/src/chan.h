@@ -14,6 +14,7 @@
 
 #include <gort/chan.h>
 #include <gort/gmp.h>
+#include <gort/timer.h>
 
 #include <errno.h>
 #include <string.h>
@@ -44,6 +45,7 @@ struct gort_chan {
 	size_t sendx, recvx;            /* under lock */
 	struct waitq recvq, sendq;
 	int64_t senders;                /* gort_chan_add_sender's count; atomic */
+	gort_timer *timer;              /* what sends into it, and ends with it: ticker.c; else NULL. Never changes in use */
 	_Alignas(16) unsigned char buf[];
 };
 

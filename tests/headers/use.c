@@ -4,6 +4,9 @@
 #ifdef HAVE_GORT_CHAN_H
 #  include <gort/chan.h>
 #endif
+#ifdef HAVE_GORT_SIGNAL_H
+#  include <gort/signal.h>
+#endif
 #ifdef HAVE_GORT_SYNC_H
 #  include <gort/sync.h>
 #endif
@@ -36,6 +39,16 @@ static int durations(void)
 	return gort_deadline(d) == GORT_FOREVER;
 }
 
+static int times(void)
+{
+	gort_timer *t = gort_timer_after_func(GORT_HOUR, nothing, NULL);
+	int was = gort_timer_reset(t, GORT_MINUTE) + gort_timer_stop(t);
+
+	gort_timer_stop_wait(t);
+	gort_timer_free(t);
+	return was + gort_go_after(GORT_SECOND, nothing, NULL);
+}
+
 static const char *errors(void)
 {
 	return gort_strerror(GORT_ENOHOST + GORT_EHOSTAGAIN + GORT_ESERVICE);
@@ -49,6 +62,26 @@ static int selects(gort_chan *c)
 	gort_case cases[] = { GORT_CASE_RECV(c, &in), GORT_CASE_SEND(c, &out), GORT_CASE_RECV(NULL, NULL) };
 
 	return gort_select(cases, 3) + cases[0].result + in;
+}
+
+static int ticks(void)
+{
+	gort_chan *late = gort_after(GORT_SECOND);
+	gort_ticker *t = gort_ticker_new(GORT_SECOND);
+	int r = gort_chan_recv(late, NULL) + gort_chan_recv(gort_ticker_chan(t), NULL);
+
+	gort_ticker_reset(t, GORT_MINUTE);
+	gort_ticker_stop(t);
+	gort_ticker_free(t);
+	gort_chan_unref(late);
+	return r;
+}
+#endif
+
+#ifdef HAVE_GORT_SIGNAL_H
+static int signals(gort_chan *c)
+{
+	return gort_signal_notify(c, 15) + gort_signal_stop(c);
 }
 #endif
 
@@ -84,9 +117,13 @@ GORT_MAIN(argc, argv)
 	(void)argv;
 #ifdef HAVE_GORT_CHAN_H
 	selects(NULL);
+	ticks();
+#endif
+#ifdef HAVE_GORT_SIGNAL_H
+	signals(NULL);
 #endif
 #ifdef HAVE_GORT_SYNC_H
 	embeds();
 #endif
-	return argc + spawns() + durations() + (errors() != NULL);
+	return argc + spawns() + durations() + times() + (errors() != NULL);
 }

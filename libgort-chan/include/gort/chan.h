@@ -160,6 +160,56 @@ GORT_API int gort_select_try(gort_case *cases, size_t n);
  */
 GORT_API int gort_select_until(gort_case *cases, size_t n, gort_time deadline);
 
+/* --- time as values --------------------------------------------------------------------------------------------- */
+
+/**
+ * gort_after - a channel that gets the time, once, d from now
+ *
+ * Of gort_time, with room for one; d of 0 or less: at once. The reference is the caller's; giving it up calls the timer off.
+ * NULL: out of memory. To wait with a deadline the _until forms are cheaper. Never blocks. From anywhere. Go: time.After.
+ *
+ *     gort_chan *late = gort_after(GORT_SECOND);
+ *     gort_case cases[] = { GORT_CASE_RECV(in, &v), GORT_CASE_RECV(late, NULL) };
+ */
+GORT_API gort_chan *gort_after(gort_duration d);
+
+/* Go: time.Ticker. */
+typedef struct gort_ticker gort_ticker;
+
+/**
+ * gort_ticker_new - a channel that gets the time every d
+ *
+ * The first time d from now. A reader that is slow misses ticks: the channel holds one. No goroutine stands behind it. It is
+ * the caller's to free. Panics "non-positive interval for NewTicker" for a d of 0 or less. NULL: out of memory. Never blocks.
+ * From anywhere. Go: time.NewTicker.
+ *
+ *     gort_ticker *t = gort_ticker_new(100 * GORT_MILLISECOND);
+ *     while (gort_chan_recv(gort_ticker_chan(t), NULL) == 0) poll_it();
+ */
+GORT_API gort_ticker *gort_ticker_new(gort_duration d);
+
+/** gort_ticker_chan - the channel, of gort_time. It is the ticker's: take a reference to keep it. Never blocks. Go: t.C. */
+GORT_API gort_chan *gort_ticker_chan(gort_ticker *t);
+
+/**
+ * gort_ticker_reset - tick every d from now on
+ *
+ * Whether it was stopped or not. A tick of before that nobody has received does not arrive any more. Panics "non-positive
+ * interval for Ticker.Reset" for a d of 0 or less. Never blocks. From anywhere. Go: Ticker.Reset.
+ */
+GORT_API void gort_ticker_reset(gort_ticker *t, gort_duration d);
+
+/**
+ * gort_ticker_stop - no more ticks
+ *
+ * When it returns none arrives, not even one that was sent before and not received. The channel is not closed: who waits there
+ * goes on waiting. Never blocks. From anywhere. Go: Ticker.Stop.
+ */
+GORT_API void gort_ticker_stop(gort_ticker *t);
+
+/** gort_ticker_free - stop the ticker, and give it and its channel up. NULL is fine. Never blocks. From anywhere. */
+GORT_API void gort_ticker_free(gort_ticker *t);
+
 GORT_EXTERN_C_END
 
 #endif
