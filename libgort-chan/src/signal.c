@@ -61,13 +61,12 @@ static void send_to(gort_chan *c, int signo)
 	struct waiter *wake = NULL;
 	gort__m *mp;
 
-	gort__lock_lock(&c->lock);
-	(void)send_locked(c, value, &wake);             /* full or closed: lost */
-	gort__lock_unlock(&c->lock);
-	if (wake == NULL)
-		return;
 	mp = gort__enter_nosched();
-	wake_peer(mp, wake);
+	gort__bias_lock(mp, &c->lock);
+	(void)send_locked(c, value, &wake);             /* full or closed: lost */
+	gort__bias_unlock(mp, &c->lock);
+	if (wake != NULL)
+		wake_peer(mp, wake);
 	gort__leave(mp);
 }
 

@@ -23,10 +23,10 @@ static void tick(gort__m *mp, void *arg, gort_time now, uint64_t turn)
 	gort_chan *c = arg;
 	struct waiter *wake = NULL;
 
-	gort__lock_lock(&c->lock);
+	gort__bias_lock(mp, &c->lock);
 	if (gort__timer_turn(c->timer) == turn)
 		(void)send_locked(c, &now, &wake);      /* full: this tick is left out; closed: as the user likes */
-	gort__lock_unlock(&c->lock);
+	gort__bias_unlock(mp, &c->lock);
 	if (wake != NULL)
 		wake_peer(mp, wake);
 }
@@ -88,15 +88,14 @@ static void quiet(gort_ticker *t)
 	gort__m *mp;
 
 	gort_timer_stop(c->timer);
-	gort__lock_lock(&c->lock);
+	mp = gort__enter_nosched();
+	gort__bias_lock(mp, &c->lock);
 	if (c->count > 0)
 		(void)recv_locked(c, NULL, &wake);
-	gort__lock_unlock(&c->lock);
-	if (wake != NULL) {                     /* a sender of the user's own */
-		mp = gort__enter_nosched();
-		wake_peer(mp, wake);
-		gort__leave(mp);
-	}
+	gort__bias_unlock(mp, &c->lock);
+	if (wake != NULL)
+		wake_peer(mp, wake);            /* a sender of the user's own */
+	gort__leave(mp);
 }
 
 void gort_ticker_reset(gort_ticker *t, gort_duration d)

@@ -216,15 +216,14 @@ void gort__p_missed(gort__m *mp)
 
 bool gort__p_steal(gort__p *to, gort__p *victim)
 {
-	uint32_t n = 0;
-	bool timers;
+	uint32_t n;
 
 	victim = gort__p_borrow(victim);
 	if (victim == NULL)
 		return 0;
-	/* timers are run when the P has been given back: their functions may take a while, and want locks */
-	timers = gort__load_relaxed(&victim->timer_next) != INT64_MAX && gort__timer_steal(to, victim, gort__os_now()) > 0;
-	if (!timers) {
+	/* timers change hands only: their functions want locks, which is nothing for who has borrowed a P */
+	n = gort__load_relaxed(&victim->timer_next) != INT64_MAX ? gort__timer_steal(to, victim, gort__os_now()) : 0;
+	if (n == 0) {
 		uint32_t stashed = (gort__stash_len(&victim->stash) + 1) / 2;
 
 		for (; n < stashed && n < GORT__RUNQ_SIZE / 2; n++)
@@ -239,8 +238,6 @@ bool gort__p_steal(gort__p *to, gort__p *victim)
 		}
 	}
 	gort__p_give_back(victim);
-	if (timers && gort__run_timers(to))
-		n = 1;
 	if (n > 0) {
 		gort__store_relaxed(&to->steals, to->steals + 1);
 		gort__trace(to, GORT__TRACE_STEAL, NULL, NULL);

@@ -220,7 +220,7 @@ void gort__p_give_back(gort__p *pp);
 void gort__p_unbias(uint32_t owner, gort__bias *b);     /* takes b's bias off that P, if that is possible just now */
 gort__p *gort__p_take(gort__p *pp, enum gort__taken why);       /* for good; may be another one, or NULL */
 void gort__p_missed(gort__m *mp);               /* the M has noticed */
-bool gort__p_steal(gort__p *to, gort__p *victim);       /* true: it got some goroutines */
+bool gort__p_steal(gort__p *to, gort__p *victim);       /* true: it got some goroutines, or timers that are due */
 void gort__p_retire(gort__p *pp);               /* all it has goes to the others; nobody holds it */
 void gort__p_adopt(gort__p *pp);                /* timers of retired Ps, and strays */
 
