@@ -5,6 +5,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Of signals without room, with so many bytes behind it; who: the number of the P that will use it. */
+static gort_chan *make(size_t bytes, uint32_t who)
+{
+	gort_chan *c;
+
+	gort__fence_init();
+	c = malloc(sizeof *c + bytes);
+	if (c == NULL)
+		return NULL;
+	memset(c, 0, sizeof *c);
+	gort__bias_init(&c->lock, who);
+	c->refs = 1;
+	return c;
+}
+
 gort_chan *gort_chan_new(size_t elem_size, size_t capacity)
 {
 	gort__m *mp = gort__m_self();
@@ -15,15 +30,23 @@ gort_chan *gort_chan_new(size_t elem_size, size_t capacity)
 	if (__builtin_mul_overflow(elem_size, capacity, &bytes) ||
 	    __builtin_add_overflow(bytes, sizeof *c, &total) || total > PTRDIFF_MAX || capacity > PTRDIFF_MAX)
 		return NULL;
-	gort__fence_init();
-	c = malloc(total);
+	c = make(bytes, mp != NULL ? mp->bias : GORT__BIAS_NOBODY);
 	if (c == NULL)
 		return NULL;
-	memset(c, 0, sizeof *c);
-	gort__bias_init(&c->lock, mp != NULL ? mp->bias : GORT__BIAS_NOBODY);
 	c->cap = capacity;
 	c->elem_size = elem_size;
-	c->refs = 1;
+	return c;
+}
+
+gort_chan *gort__chan_new_with(size_t size, void **owner)
+{
+	gort_chan *c = make(size, GORT__BIAS_NOBODY);
+
+	if (c == NULL)
+		return NULL;
+	/* whoever closes it is likely to do so from another P than those who wait, and to close many: taking biases off is dear */
+	c->lock.lost = GORT__BIAS_LOST_MAX;
+	*owner = c->buf;                /* no element ever lies there */
 	return c;
 }
 
@@ -284,33 +307,57 @@ int gort_chan_try_recv(gort_chan *c, void *elem)
 	return r;
 }
 
+/* Entered. False: it is closed already. */
+static bool close_into(gort__m *mp, gort_chan *c, gort_g ***end)
+{
+	struct waiter *w;
+
+	gort__bias_lock(mp, &c->lock);
+	if (c->closed) {
+		gort__bias_unlock(mp, &c->lock);
+		return false;
+	}
+	gort__store_release(&c->closed, 1);     /* pairs with the acquires in the try forms and in is_closed */
+	while ((w = waitq_pop(&c->recvq)) != NULL || (w = waitq_pop(&c->sendq)) != NULL) {
+		w->ok = false;
+		w->g->param = w;
+		**end = w->g;
+		*end = &w->g->link;
+	}
+	gort__bias_unlock(mp, &c->lock);
+	return true;
+}
+
+bool gort__chan_close_into(gort_chan *c, gort_g ***end)
+{
+	gort__m *mp = gort__enter_nosched();
+	bool closed = close_into(mp, c, end);
+
+	gort__leave(mp);
+	return closed;
+}
+
+bool gort__chan_is_closed(const gort_chan *c)
+{
+	return gort__load_acquire(&c->closed) != 0;
+}
+
 void gort_chan_close(gort_chan *c)
 {
 	gort_g *first = NULL, **end = &first;
-	struct waiter *w;
 	gort__m *mp;
+	bool closed;
 
 	if (c == NULL)
 		gort__panic("close of nil channel");
 	mp = gort__enter_nosched();
-	gort__bias_lock(mp, &c->lock);
-	if (c->closed) {
-		gort__bias_unlock(mp, &c->lock);
-		gort__leave(mp);
-		gort__panic("close of closed channel");
-	}
-	gort__store_release(&c->closed, 1);     /* pairs with the acquires in the try forms */
-	while ((w = waitq_pop(&c->recvq)) != NULL || (w = waitq_pop(&c->sendq)) != NULL) {
-		w->ok = false;
-		w->g->param = w;
-		*end = w->g;
-		end = &w->g->link;
-	}
+	closed = close_into(mp, c, &end);
 	*end = NULL;
-	gort__bias_unlock(mp, &c->lock);
 	if (first != NULL)
 		gort__ready_all(mp, first);
 	gort__leave(mp);
+	if (!closed)
+		gort__panic("close of closed channel");
 }
 
 size_t gort_chan_len(const gort_chan *c)

@@ -13,6 +13,7 @@
 #define GORT__CHAN_IMPL_H
 
 #include <gort/chan.h>
+#include <gort/done.h>
 #include <gort/gmp.h>
 #include <gort/timer.h>
 

@@ -8,6 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static inline void count(gort__p *pp)
+{
+	if (gort__likely(pp != NULL))
+		gort__store_relaxed(&pp->spawned, pp->spawned + 1);
+	else
+		gort__add_relaxed(&gort__sched.spawned_elsewhere, 1);
+}
+
 /* A descriptor with id and stack, counted; NULL: out of memory or stacks. */
 static gort_g *spawn(gort__p *pp)
 {
@@ -20,10 +28,7 @@ static gort_g *spawn(gort__p *pp)
 		gort__stack_unreserve(pp);
 		return NULL;
 	}
-	if (gort__likely(pp != NULL))
-		gort__store_relaxed(&pp->spawned, pp->spawned + 1);
-	else
-		gort__add_relaxed(&gort__sched.spawned_elsewhere, 1);
+	count(pp);
 	return gp;
 }
 
@@ -151,6 +156,43 @@ int gort_go_copy(void (*fn)(void *arg), const void *arg, size_t size)
 	}
 	gort__leave(mp);
 	return gort__likely(gp != NULL) ? 0 : -ENOMEM;
+}
+
+/* --- reserved ahead --- */
+
+gort_g *gort__go_reserve(void (*fn)(void *arg), void *arg)
+{
+	gort__m *mp;
+	gort_g *gp;
+
+	if (ready_to_spawn() != 0)
+		return NULL;
+	mp = gort__enter_nosched();
+	gp = gort__g_reserve(mp->p);
+	if (gp != NULL) {
+		gp->fn = fn;
+		gp->arg = arg;
+	}
+	gort__leave(mp);
+	return gp;
+}
+
+void gort__go_reserved(gort_g *gp)
+{
+	gort__m *mp = gort__enter_nosched();
+
+	gort__g_number(mp->p, gp);
+	count(mp->p);
+	launch(mp, gp, gp->fn, gp->arg, 0);
+	gort__leave(mp);
+}
+
+void gort__go_unreserve(gort_g *gp)
+{
+	gort__m *mp = gort__enter_nosched();
+
+	gort__g_unreserve(mp->p, gp);
+	gort__leave(mp);
 }
 
 /* --- gort_run --- */

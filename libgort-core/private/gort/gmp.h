@@ -275,6 +275,13 @@ GORT_API void gort__os_at_fork_child(void (*fn)(void));
 GORT_API GORT_NORETURN void gort__fatal(const char *words);
 /* A panic with static words. The caller has left the library and holds no lock. */
 GORT_API GORT_NORETURN void gort__panic(const char *words);
+/*
+ * A goroutine that is sure to start: all it needs is had now. NULL: out of memory. Not counted, nor shown anywhere, until one
+ * of the two below is called, once, from any thread: it goes, or is given back.
+ */
+GORT_API gort_g *gort__go_reserve(void (*fn)(void *arg), void *arg);
+GORT_API void gort__go_reserved(gort_g *gp);
+GORT_API void gort__go_unreserve(gort_g *gp);
 /* fn(arg) as by gort_call, and then(then_arg) after its deferred calls, however it ended. */
 GORT_API void gort__call_then(void (*fn)(void *arg), void *arg, void (*then)(void *arg), void *then_arg);
 /* An invariant of ours is broken. */
