@@ -10,6 +10,9 @@
 #ifdef HAVE_GORT_SYNC_H
 #  include <gort/sync.h>
 #endif
+#ifdef HAVE_GORT_CONTEXT_H
+#  include <gort/context.h>
+#endif
 
 #ifdef __cplusplus
 #  define ZERO {}
@@ -112,6 +115,24 @@ static void embeds(void)
 }
 #endif
 
+#ifdef HAVE_GORT_CONTEXT_H
+static int contexts(void)
+{
+	static char key;
+	gort_context *timed = gort_context_with_timeout(gort_context_background(), GORT_SECOND);
+	gort_context *ctx = gort_context_with_value(timed, &key, &key, NULL);
+	gort_context_hook *h = gort_context_after_func(ctx, nothing, NULL);
+	gort_case cases[] = { GORT_CASE_RECV(gort_context_done(ctx), NULL) };
+	const char *why;
+	int r = gort_select_try(cases, 1) + gort_context_cause(ctx, &why);
+
+	gort_context_hook_free(h);
+	gort_context_unref(ctx);
+	gort_context_drop(timed);
+	return r;
+}
+#endif
+
 GORT_MAIN(argc, argv)
 {
 	(void)argv;
@@ -124,6 +145,9 @@ GORT_MAIN(argc, argv)
 #endif
 #ifdef HAVE_GORT_SYNC_H
 	embeds();
+#endif
+#ifdef HAVE_GORT_CONTEXT_H
+	contexts();
 #endif
 	return argc + spawns() + durations() + times() + (errors() != NULL);
 }

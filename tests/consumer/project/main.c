@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A user's program, in C and in C++: the sum of what goroutines send. */
 #include <gort/chan.h>
+#include <gort/context.h>
 #include <gort/sync.h>
 
 #include <stdio.h>
@@ -10,6 +11,7 @@ struct shared {
 	gort_waitgroup wg;
 	gort_mutex m;
 	long sent;
+	gort_context *ctx;
 };
 
 static void send(void *arg)
@@ -29,16 +31,19 @@ static void finish(void *arg)
 	struct shared *s = (struct shared *)arg;
 
 	gort_waitgroup_wait(&s->wg);
+	gort_context_cancel(s->ctx);
+	gort_chan_recv(gort_context_done(s->ctx), NULL);
 	gort_chan_close(s->c);
 }
 
 GORT_MAIN(argc, argv)
 {
-	struct shared s = { gort_chan_new(sizeof(long), 4), GORT_WAITGROUP_INIT, GORT_MUTEX_INIT, 0 };
+	struct shared s = { gort_chan_new(sizeof(long), 4), GORT_WAITGROUP_INIT, GORT_MUTEX_INIT, 0, NULL };
 	long v, sum = 0;
 
 	(void)argc;
 	(void)argv;
+	s.ctx = gort_context_with_cancel(gort_context_background());
 	gort_waitgroup_add(&s.wg, 10);
 	for (int i = 0; i < 10; i++) {
 		if (gort_go(send, &s) != 0)
@@ -49,6 +54,7 @@ GORT_MAIN(argc, argv)
 	while (gort_chan_recv(s.c, &v) == 0)
 		sum += v;
 	gort_chan_unref(s.c);
+	gort_context_unref(s.ctx);
 	printf("%s %ld %ld\n", gort_version(), s.sent, sum);
 	return 0;
 }
