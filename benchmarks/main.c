@@ -73,7 +73,9 @@ gort_chan *bench_chan_new(size_t elem, size_t cap)
 	return c;
 }
 
-static const struct bench_item *const areas[] = { bench_sched, bench_block, bench_chan, bench_sync, bench_time };
+static const struct bench_item *const areas[] = {
+	bench_sched, bench_block, bench_chan, bench_sync, bench_time, bench_context,
+};
 
 static const struct bench_item *find(const char *name)
 {
