@@ -178,6 +178,9 @@ GO_TEST(a_pending_deadline_has_no_goroutine)
 {
 	gort_context *ctx[100];
 
+	/* those of earlier tests may be on their way out, where all are in one process */
+	while (gort_num_goroutine() > 1)
+		gort_yield();
 	for (int i = 0; i < 100; i++)
 		ctx[i] = gort_context_with_timeout(gort_context_background(), GORT_HOUR);
 	expect_eq(gort_num_goroutine(), 1);

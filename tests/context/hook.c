@@ -47,8 +47,10 @@ GO_TEST(it_runs_once_in_a_goroutine_of_its_own)
 {
 	gort_context *ctx = with_cancel();
 	struct run r = { 0 };
-	gort_context_hook *h = after(ctx, &r);
+	gort_context_hook *h;
 
+	settle();
+	h = after(ctx, &r);
 	/* until then it is no goroutine */
 	expect_eq(gort_num_goroutine(), 1);
 	gort_context_cancel(ctx);
