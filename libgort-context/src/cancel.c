@@ -2,7 +2,7 @@
 /*
  * Cancelling: a walk over the tree with a list of its own in place of recursion, and with one lock held at a time.
  *
- * A node is struck under its lock: from then on no child joins, its done channel is closed, and its children and hooks can
+ * A node is struck under its lock: from then on no child joins, its done channel is about to close, and children and hooks can
  * only become fewer. They are taken off some at a time, so that the lock is never held for long; each child that was not
  * cancelled before is struck, and goes on the list if there is anything below it. Who waited for one of them is collected
  * and made ready once per round: by the hundred thousand that is cheaper than one after the other.
@@ -92,25 +92,31 @@ static bool has_more(const struct node *n)
 
 /*
  * Cancels n itself. True: it was not yet. *more: there is something below it. own_why becomes n's if it is.
+ *
+ * Done is closed without the lock, for closing may have to wait for somebody who waits for that (bias.h). So it is open for
+ * another moment after n was struck; whoever finds n struck closes it, if he can be first, before he says that n is done.
  */
 static bool strike(struct walk *w, struct node *n, int err, int cause, const char *why, char *own_why, bool *more)
 {
+	bool first;
+
 	gort__lock_lock(&n->tree.lock);
-	if (n->tree.struck) {
-		gort__lock_unlock(&n->tree.lock);
-		return false;
+	first = !n->tree.struck;
+	if (first) {
+		n->tree.struck = 1;
+		n->err = err;
+		n->cause = cause;
+		n->why = why;
+		n->own_why = own_why;
+		*more = has_more(n);
 	}
-	n->tree.struck = 1;
-	n->err = err;
-	n->cause = cause;
-	n->why = why;
-	n->own_why = own_why;
-	gort__chan_close_into(n->done, &w->end);
-	*more = has_more(n);
 	gort__lock_unlock(&n->tree.lock);
-	if (n->timer != NULL)
+	if (gort__unlikely(!first && node_is_done(n)))
+		return false;
+	gort__chan_close_into(n->done, &w->end);
+	if (first && n->timer != NULL)
 		gort_timer_stop(n->timer);
-	return true;
+	return first;
 }
 
 /* A child that was taken off the list of above: cancelled like it, unless it was before. Held by the walk. */
@@ -174,6 +180,7 @@ static bool walk(struct walk *w, struct node *n, int err, int cause, const char 
 
 	w->end = &w->woken;
 	if (!strike(w, n, err, cause, why, own_why, &more)) {
+		wake(w);
 		let_go(w, &n->tree);
 		return false;
 	}
@@ -228,7 +235,18 @@ void gort__node_born_cancelled(struct node *n, struct node *parent)
 
 	/* what it says was written under the lock that told that it is */
 	w.end = &w.woken;
+	gort__chan_close_into(parent->done, &w.end);
 	strike(&w, n, parent->err, parent->cause, parent->why, NULL, &more);
+	wake(&w);
+}
+
+void gort__node_finish(struct node *n)
+{
+	struct walk w = { 0 };
+
+	w.end = &w.woken;
+	gort__chan_close_into(n->done, &w.end);
+	wake(&w);
 }
 
 static const char *not_cancellable(const gort_context *ctx)

@@ -62,8 +62,10 @@ gort_context_hook *gort_context_after_func(gort_context *ctx, void (*fn)(void *a
 		n->hooks = h;
 	}
 	gort__lock_unlock(&n->tree.lock);
-	if (now)
+	if (now) {
+		gort__node_finish(n);
 		gort__go_reserved(h->g);
+	}
 	return h;
 }
 

@@ -4,7 +4,7 @@
  *
  * A context that can be cancelled lies in one piece of memory with its done channel, behind it, and lives as long as that. It
  * is done from the moment the channel is closed, and from no other: what err, cause and why say was written before that
- * (under the lock, once), and is read only after the channel was found closed.
+ * (under the lock, once, when it was struck), and is read only after the channel was found closed.
  */
 #ifndef GORT__CONTEXT_NODE_H
 #define GORT__CONTEXT_NODE_H
@@ -72,7 +72,9 @@ static inline bool node_is_done(const struct node *n)
 bool gort__node_cancel(struct node *n, int err, int cause, const char *why);
 /* The same as a timer's function, within its rules. */
 void gort__node_expire(struct node *n);
-/* A new n, seen by nobody yet, is cancelled like its parent, which was found to be. */
+/* n was found struck, and has to be done from now on. */
+void gort__node_finish(struct node *n);
+/* A new n, seen by nobody yet, is cancelled like its parent, which was found struck. */
 void gort__node_born_cancelled(struct node *n, struct node *parent);
 /* Ends what a timer's function let go of and could not end: to be called now and then, on a user's behalf. */
 void gort__node_bury(void);
