@@ -650,13 +650,17 @@ static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.queued) > 0 || gort__stash_len(&pp->stash) > 0)) {
 		/* a crowd: behind all of it, or those who yield would keep the ring to themselves */
-		if (gort__runq_len(&pp->runq) == 0 && pp->runq.runnext == NULL) {
+		bool room = gort__runq_len(&pp->runq) < GORT__RUNQ_SIZE / 2 && gort__stash_len(&pp->stash) == 0;
+
+		if (room || (gort__runq_len(&pp->runq) == 0 && pp->runq.runnext == NULL)) {
 			gort_g *next = gort__take_global(pp, false);
 
 			if (next != NULL)
 				gort__runq_push(&pp->runq, next);
 		}
-		gort__enqueue_global(gp, gp, 1);
+		/* with a share of it in the ring its end will do, and leaves the global queue to be emptied */
+		if (!room || !gort__runq_push(&pp->runq, gp))
+			gort__enqueue_global(gp, gp, 1);
 	} else if (gort__unlikely(!gort__runq_push(&pp->runq, gp))) {
 		overflow(pp, gp);
 	}
