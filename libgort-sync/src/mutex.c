@@ -4,14 +4,18 @@
  *
  *   LOCKED     somebody has it
  *   WAITERS    the queue is not empty; changes under the table's lock only
- *   WOKEN      a waiter was woken and has not yet had its try: no need to wake another
+ *   WOKEN      a waiter is awake (it was woken, or it spins) and has not had its try yet: no need to wake another, and
+ *              others who have to wait do so behind it, since three running for one mutex only get in each other's way
  *   STARVING   a waiter has waited for more than a millisecond: unlock hands over, newcomers queue up
  *
  * Normal mode lets a running goroutine take a free mutex before the waiter just woken, which is much faster as long as it
  * does not go on for ever; that one then goes back to the head of the queue.
  *
- * Unlocking with waiters makes its only change of the word that lets others in (LOCKED off, or the hand-over) under the
- * table's lock, and does not touch the mutex afterwards.
+ * Unlocking makes its only change of the word that lets others in (LOCKED off, or the hand-over) as its last touch of the
+ * mutex; where it has to wake somebody, that is under the table's lock. STARVING is only ever set together with LOCKED, and
+ * LOCKED stays while a hand-over is under way, so it is enough for a newcomer to look at LOCKED.
+ *
+ * A word of 0 is taken inline by users (sync.h): 0 is free, 1 is held with nobody waiting. That much can never change.
  */
 #include "queue.h"
 
@@ -51,15 +55,15 @@ static bool try_take(gort_mutex *m, bool woken)
 }
 
 /* Under the table's lock. True: taken after all. False: queued, to be parked. */
-static bool take_or_queue(gort_mutex *m, struct sync_waiter *w, bool woken, bool starving)
+static bool take_or_queue(gort_mutex *m, struct sync_waiter *w, bool woken, bool starving, bool again)
 {
 	uint32_t s = gort__load_relaxed(&m->state);
 
 	for (;;) {
 		uint32_t t = s & ~(woken ? WOKEN : 0u);
 
-		/* a woken waiter that starves takes a free one; with STARVING set only it can be free by a timed-out queue */
-		if (!(s & LOCKED) && (!(s & STARVING) || woken || *queue(m) == NULL)) {
+		/* a free one, unless another waiter is on its way to take it: then behind that one */
+		if (!(s & LOCKED) && (woken || !(s & WOKEN))) {
 			if (gort__cas_acquire(&m->state, &s, t | LOCKED))
 				return true;
 			continue;
@@ -67,40 +71,75 @@ static bool take_or_queue(gort_mutex *m, struct sync_waiter *w, bool woken, bool
 		if (gort__cas_relaxed(&m->state, &s, t | WAITERS | (starving ? STARVING : 0u)))
 			break;
 	}
-	if (woken)
+	if (again)
 		sync_push_front(queue(m), w);
 	else
 		sync_push(queue(m), w);
 	return false;
 }
 
-static int lock_slow(gort_mutex *m, gort_time deadline)
+/* Its deadline passed. */
+static void give_up(gort_mutex *m, struct sync_waiter *w)
+{
+	uint32_t s;
+
+	gort__sync_lock(m);
+	if (w->queued)
+		sync_remove(queue(m), w);
+	if (*queue(m) == NULL) {
+		s = gort__load_relaxed(&m->state);
+		while (!gort__cas_relaxed(&m->state, &s, s & ~(WAITERS | STARVING)))
+			;
+	}
+	gort__sync_unlock(m);
+}
+
+/*
+ * Is it worth while to spin? As in Go: with the mutex held in normal mode, on more than one processor, and when no other
+ * goroutine waits for this P.
+ */
+static bool may_spin(gort__m *mp, uint32_t s, int spins)
+{
+	struct gort__runq *q = (struct gort__runq *)mp->p;      /* a P begins with it */
+
+	return (s & (LOCKED | STARVING)) == LOCKED && spins < SPINS && gort__can_spin() &&
+		(q == NULL || (q->runnext == NULL && gort__runq_len(q) == 0));
+}
+
+/* A spinning waiter says that it is awake, so that unlock need not wake another. True: that bit is ours now. */
+static bool say_awake(gort_mutex *m, uint32_t s)
+{
+	return (s & (WAITERS | WOKEN)) == WAITERS && gort__cas_relaxed(&m->state, &s, s | WOKEN);
+}
+
+static __attribute__((noinline)) int lock_slow(gort_mutex *m, gort_time deadline)
 {
 	struct sync_waiter w = { .key = m };
-	bool woken = false, starving = false;
+	bool woken = false, starving = false, again;
+	int spins = 0;
 	gort__m *mp;
 
-	if (gort__can_spin()) {
-		for (int i = 0; i < SPINS; i++) {
-			if (gort__load_relaxed(&m->state) & STARVING)
-				break;
-			if (try_take(m, false))
-				return 0;
-			for (int k = 0; k < SPIN_PAUSES; k++)
-				gort__cpu_relax();
-		}
-	}
 	mp = gort__enter();
 	w.g = gort__g_of(mp);
 	for (;;) {
-		if (try_take(m, woken))
+		uint32_t s = gort__load_relaxed(&m->state);
+
+		if ((woken || !(s & WOKEN)) && may_spin(mp, spins == 0 ? LOCKED : s, spins)) {
+			woken = woken || say_awake(m, s);
+			for (int i = 0; i < SPIN_PAUSES; i++)
+				gort__cpu_relax();
+			spins++;
+			continue;
+		}
+		if ((woken || !(s & WOKEN)) && try_take(m, woken))
 			break;
-		if (w.since == 0)
+		again = w.since != 0;
+		if (!again)
 			w.since = gort_now();
 		gort__sync_lock(m);
 		gort__park_prepare(w.g, "sync.Mutex.Lock");
 		w.ticket = deadline != GORT_FOREVER ? gort__ticket_arm(w.g) : 0;
-		if (take_or_queue(m, &w, woken, starving)) {
+		if (take_or_queue(m, &w, woken, starving, again)) {
 			gort__sync_unlock(m);
 			if (w.ticket != 0)
 				gort__ticket_claim(w.g, w.ticket);      /* nobody else can: it was not queued */
@@ -111,46 +150,39 @@ static int lock_slow(gort_mutex *m, gort_time deadline)
 		if (deadline == GORT_FOREVER) {
 			mp = gort__park(mp);
 		} else if (gort__park_until(&mp, w.ticket, deadline) != 0) {
-			gort__sync_lock(m);
-			if (w.queued)
-				sync_remove(queue(m), &w);
-			if (*queue(m) == NULL) {
-				uint32_t s = gort__load_relaxed(&m->state);
-
-				while (!gort__cas_relaxed(&m->state, &s, s & ~(WAITERS | STARVING)))
-					;
-			}
-			gort__sync_unlock(m);
+			give_up(m, &w);
 			gort__leave(mp);
 			return -ETIMEDOUT;
 		}
 		if (w.granted)
 			break;
 		woken = true;
+		spins = 0;
 		starving = starving || gort_now() - w.since > STARVES_AFTER;
 	}
 	gort__leave(mp);
 	return 0;
 }
 
-void gort_mutex_lock(gort_mutex *m)
+/* Free, and in normal mode those who run go before those who wait: one try. */
+static inline bool lock_fast(gort_mutex *m)
 {
-	uint32_t s = 0;
+	uint32_t s = gort__load_relaxed(&m->state);
 
-	if (gort__likely(gort__cas_acquire(&m->state, &s, LOCKED)))     /* pairs with unlock's release */
-		return;
-	lock_slow(m, GORT_FOREVER);
+	return !(s & (LOCKED | STARVING)) && gort__cas_acquire(&m->state, &s, s | LOCKED);      /* pairs with unlock's release */
+}
+
+void (gort_mutex_lock)(gort_mutex *m)
+{
+	if (gort__unlikely(!lock_fast(m)))
+		lock_slow(m, GORT_FOREVER);
 }
 
 int gort_mutex_lock_until(gort_mutex *m, gort_time deadline)
 {
-	uint32_t s = 0;
-
 	if (deadline != GORT_FOREVER && deadline <= gort_now())
 		return -ETIMEDOUT;
-	if (gort__cas_acquire(&m->state, &s, LOCKED))
-		return 0;
-	return lock_slow(m, deadline);
+	return lock_fast(m) ? 0 : lock_slow(m, deadline);
 }
 
 static __attribute__((noinline)) void unlock_slow(gort_mutex *m)
@@ -165,7 +197,7 @@ static __attribute__((noinline)) void unlock_slow(gort_mutex *m)
 		gort__sync_unlock(m);
 		gort__fatal("sync: unlock of unlocked mutex");
 	}
-	/* a woken waiter will look by itself, except that one who starves must be given it */
+	/* a waiter that is awake will look by itself, except that one who starves must be given it */
 	if ((s & STARVING) || !(s & WOKEN))
 		w = sync_pop(queue(m));
 	if (w != NULL && (s & STARVING)) {
@@ -192,11 +224,20 @@ static __attribute__((noinline)) void unlock_slow(gort_mutex *m)
 	}
 }
 
+/* May unlocking with this word leave the waiters alone? There are none, or one is awake and will look by itself. */
+static inline bool nobody_to_wake(uint32_t s)
+{
+	return (s & ~WOKEN) == LOCKED || (s & (LOCKED | WOKEN | STARVING)) == (LOCKED | WOKEN);
+}
+
 void gort_mutex_unlock(gort_mutex *m)
 {
 	uint32_t s = LOCKED;
 
-	if (gort__likely(gort__cas_release(&m->state, &s, 0)))          /* pairs with lock's acquire */
-		return;
+	/* by a constant first: a load right behind the locked instruction of lock would wait for it */
+	do {
+		if (gort__likely(gort__cas_release(&m->state, &s, s & ~LOCKED)))        /* pairs with lock's acquire */
+			return;
+	} while (nobody_to_wake(s));
 	unlock_slow(m);
 }

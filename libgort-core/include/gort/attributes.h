@@ -7,6 +7,7 @@
 #  define GORT_API __attribute__((visibility("default")))
 #  define GORT_NORETURN __attribute__((noreturn))
 #  define GORT_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#  define GORT__ATOMICS 1       /* the __atomic builtins are there, for inline functions in headers */
 #else
 #  define GORT_API
 #  define GORT_NORETURN

@@ -33,6 +33,18 @@ typedef struct gort_mutex {
  */
 GORT_API void gort_mutex_lock(gort_mutex *m);
 
+#ifdef GORT__ATOMICS
+/* A free mutex is taken without a call, which would cost as much again: state 0 is free, 1 is taken and nobody waits. */
+static inline void gort__mutex_lock_inline(gort_mutex *m)
+{
+	uint32_t free_word = 0;
+
+	if (!__atomic_compare_exchange_n(&m->state, &free_word, 1u, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		gort_mutex_lock(m);
+}
+#  define gort_mutex_lock(m) gort__mutex_lock_inline(m)
+#endif
+
 /** gort_mutex_try_lock - take it if it is free; true: taken. Never blocks. Go: Mutex.TryLock. */
 GORT_API bool gort_mutex_try_lock(gort_mutex *m);
 
