@@ -214,6 +214,11 @@ void gort__p_missed(gort__m *mp)
 	gort__store_relaxed(&mp->bias, GORT__BIAS_NOBODY);
 }
 
+int gort__p_number(gort__m *mp)
+{
+	return mp->p != NULL ? (int)mp->p->id : -1;
+}
+
 bool gort__p_steal(gort__p *to, gort__p *victim)
 {
 	uint32_t n;

@@ -13,6 +13,10 @@
  * again, takes the first one's place, and the remaining calls are made. A scope that gort_goexit has started from is
  * marked: a panic that it catches afterwards (one of a deferred call) is dropped, and the exit goes on, as in Go.
  *
+ * Wardens (gmp.h) are for frames without tables: a list through those frames, the innermost first. The unwinder stops at each
+ * frame on its way, and there those that lie below, in frames left already, are called: a cleanup that runs in this one
+ * would write over them. What is still in the list at the landing is called before the jump.
+ *
  * All of it happens outside the library, at depth 0, in the goroutine's own memory: nothing here enters, so the goroutine
  * may lose its P and change threads in every function that is called. The one rule for what is on its way (struct
  * gort__flight, the unwinder's own record) is that it lies in the scope it is going to: all below that may be overwritten
@@ -69,6 +73,7 @@ static inline gort_g *open_scope(struct gort__scope *s, enum gort__scope_kind ki
 	s->exiting = false;
 	s->flight.text = NULL;
 	s->cxx = *mp->cxx;
+	s->wardens = gp->live.wardens;
 	gp->live.scope = s;
 	return gp;
 }
@@ -76,6 +81,7 @@ static inline gort_g *open_scope(struct gort__scope *s, enum gort__scope_kind ki
 static inline void close_scope(gort_g *gp, struct gort__scope *s)
 {
 	gp->live.scope = s->outer;
+	gp->live.wardens = s->wardens;    /* others were left by longjmp, or by an exception without cleanups */
 	s->open = false;
 }
 
@@ -153,6 +159,25 @@ static bool drain(struct gort__scope *s, bool landed)
 
 /* --- leaving frames --- */
 
+/* Wardens of frames that are left, those whose frames lie below limit. They have not been written over yet. */
+static void run_wardens(struct gort__scope *s, uintptr_t limit)
+{
+	gort_g *gp = gort__m_self()->curg;
+
+	while (gp->live.wardens != s->wardens && (uintptr_t)gp->live.wardens < limit) {
+		struct gort__warden *g = gp->live.wardens;
+
+		gp->live.wardens = g->outer;
+		g->fn(g->arg);
+	}
+}
+
+static GORT_NORETURN void land(struct gort__scope *s)
+{
+	run_wardens(s, s->landing.sp);
+	gort__landing_jump(&s->landing);
+}
+
 /* A catch (...) or the like has swallowed what was not for it. */
 static void swallowed(_Unwind_Reason_Code code, struct _Unwind_Exception *e)
 {
@@ -166,7 +191,9 @@ static _Unwind_Reason_Code stop(int version, _Unwind_Action actions, _Unwind_Exc
 
 	/* the context's stack pointer: all of the frame lies above it, and all that is left already below */
 	if ((actions & _UA_END_OF_STACK) || _Unwind_GetCFA(context) >= s->landing.sp)
-		gort__landing_jump(&s->landing);
+		land(s);
+	/* before the cleanups of this frame write over what is below it */
+	run_wardens(s, _Unwind_GetCFA(context));
 	return _URC_NO_REASON;
 }
 
@@ -200,7 +227,7 @@ static GORT_NORETURN void fly(gort_g *gp, const struct gort__flight *f)
 	GORT__ASAN_LEAVING();           /* destructors run over the frames that are left */
 	_Unwind_ForcedUnwind(&s->unwinding, stop, s);
 	/* it came to a frame that cannot be unwound */
-	gort__landing_jump(&s->landing);
+	land(s);
 }
 
 /* A gort_try or gort_call is left by an exception, or by somebody else's forced unwinding (a thread is cancelled). */
@@ -444,6 +471,20 @@ int gort_defer(void (*fn)(void *arg), void *arg)
 	if (s->kind == GORT__SCOPE_BASE)
 		gp->flags |= GORT__G_LAST;
 	return 0;
+}
+
+void gort__warden_push(struct gort__warden *g)
+{
+	gort_g *gp = self()->curg;
+
+	g->outer = gp->live.wardens;
+	gp->live.wardens = g;
+}
+
+void gort__warden_pop(struct gort__warden *g)
+{
+	/* those within it, if any, were left by longjmp */
+	gort__m_self()->curg->live.wardens = g->outer;
 }
 
 void gort_undefer(bool run)

@@ -49,6 +49,7 @@ struct gort__scope {
 	bool open;                      /* not ended yet */
 	bool exiting;                   /* an exit will come past: this scope does not return any more */
 	struct gort__cxx cxx;           /* the C++ runtime's words at the start */
+	struct gort__warden *wardens;   /* the innermost one outside of this scope */
 	/* not set at the start */
 	struct gort__deferred few[GORT__FEW];
 	struct gort__flight flight;     /* what landed here last */

@@ -19,8 +19,6 @@
  */
 #include "queue.h"
 
-#include <errno.h>
-
 #define LOCKED 1u
 #define WAITERS 2u
 #define WOKEN 4u
@@ -28,7 +26,6 @@
 
 #define STARVES_AFTER GORT_MILLISECOND
 #define SPINS 4
-#define SPIN_PAUSES 30
 
 static struct sync_waiter **queue(gort_mutex *m)
 {
@@ -94,74 +91,105 @@ static void give_up(gort_mutex *m, struct sync_waiter *w)
 	gort__sync_unlock(m);
 }
 
-/*
- * Is it worth while to spin? As in Go: with the mutex held in normal mode, on more than one processor, and when no other
- * goroutine waits for this P.
- */
-static bool may_spin(gort__m *mp, uint32_t s, int spins)
-{
-	struct gort__runq *q = (struct gort__runq *)mp->p;      /* a P begins with it */
-
-	return (s & (LOCKED | STARVING)) == LOCKED && spins < SPINS && gort__can_spin() &&
-		(q == NULL || (q->runnext == NULL && gort__runq_len(q) == 0));
-}
-
 /* A spinning waiter says that it is awake, so that unlock need not wake another. True: that bit is ours now. */
 static bool say_awake(gort_mutex *m, uint32_t s)
 {
 	return (s & (WAITERS | WOKEN)) == WAITERS && gort__cas_relaxed(&m->state, &s, s | WOKEN);
 }
 
-static __attribute__((noinline)) int lock_slow(gort_mutex *m, gort_time deadline)
+/* woken: a waiter that an unlock has made the one that is awake. Entered; leaves. */
+static int contend(gort__m *mp, gort_mutex *m, struct sync_waiter *w, gort_time deadline, bool woken)
 {
-	struct sync_waiter w = { .key = m };
-	bool woken = false, starving = false, again;
-	int spins = 0;
-	gort__m *mp;
+	bool starving = woken && gort_now() - w->since > STARVES_AFTER, again;
+	int spins = 0, r = 0;
 
-	mp = gort__enter();
-	w.g = gort__g_of(mp);
 	for (;;) {
 		uint32_t s = gort__load_relaxed(&m->state);
 
-		if ((woken || !(s & WOKEN)) && may_spin(mp, spins == 0 ? LOCKED : s, spins)) {
+		/* a newcomer also when it is free just now: whoever has it in its cache had better go on for a while */
+		if ((woken || !(s & WOKEN)) && spins < SPINS &&
+		    ((s & (LOCKED | STARVING)) == LOCKED || (spins == 0 && w->since == 0)) && sync_may_spin(mp)) {
 			woken = woken || say_awake(m, s);
-			for (int i = 0; i < SPIN_PAUSES; i++)
-				gort__cpu_relax();
+			sync_pause();
 			spins++;
 			continue;
 		}
 		if ((woken || !(s & WOKEN)) && try_take(m, woken))
 			break;
-		again = w.since != 0;
+		again = w->since != 0;
 		if (!again)
-			w.since = gort_now();
+			w->since = gort_now();
 		gort__sync_lock(m);
-		gort__park_prepare(w.g, "sync.Mutex.Lock");
-		w.ticket = deadline != GORT_FOREVER ? gort__ticket_arm(w.g) : 0;
-		if (take_or_queue(m, &w, woken, starving, again)) {
+		sync_prepare(mp, w, "sync.Mutex.Lock", deadline);
+		if (take_or_queue(m, w, woken, starving, again)) {
 			gort__sync_unlock(m);
-			if (w.ticket != 0)
-				gort__ticket_claim(w.g, w.ticket);      /* nobody else can: it was not queued */
-			gort__park_undo(w.g);
+			if (w->ticket != 0)
+				gort__ticket_claim(w->g, w->ticket);    /* nobody else can: it was not queued */
+			gort__park_undo(w->g);
 			break;
 		}
 		gort__sync_unlock(m);
-		if (deadline == GORT_FOREVER) {
-			mp = gort__park(mp);
-		} else if (gort__park_until(&mp, w.ticket, deadline) != 0) {
-			give_up(m, &w);
-			gort__leave(mp);
-			return -ETIMEDOUT;
-		}
-		if (w.granted)
+		r = sync_park(&mp, w, deadline);
+		if (r != 0)
+			give_up(m, w);
+		if (r != 0 || w->granted)
 			break;
 		woken = true;
 		spins = 0;
-		starving = starving || gort_now() - w.since > STARVES_AFTER;
+		starving = starving || gort_now() - w->since > STARVES_AFTER;
 	}
 	gort__leave(mp);
-	return 0;
+	return r;
+}
+
+static __attribute__((noinline)) int lock_slow(gort_mutex *m, gort_time deadline)
+{
+	struct sync_waiter w = { .key = m };
+
+	return contend(gort__enter(), m, &w, deadline, false);
+}
+
+/*
+ * Waiters of a condition variable, claimed: a list through next, all with this mutex. They queue up for it where they are,
+ * asleep, instead of being woken one and all to find it taken.
+ */
+void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list)
+{
+	struct sync_waiter *w;
+	gort_time now = gort_now();
+	uint32_t s;
+
+	gort__sync_lock(m);
+	while ((w = list) != NULL) {
+		list = w->next;
+		w->ticket = 0;
+		w->since = now;
+		w->adopted = true;
+		gort__store_relaxed(&w->g->wait_reason, "sync.Mutex.Lock");
+		sync_push(queue(m), w);
+	}
+	/* nobody to unlock it, nor one who is awake: then the first of the queue */
+	s = gort__load_relaxed(&m->state);
+	while (!gort__cas_relaxed(&m->state, &s, s | WAITERS | (s & LOCKED ? 0u : WOKEN)))
+		;
+	w = s & (LOCKED | WOKEN) ? NULL : sync_pop(queue(m));
+	if (*queue(m) == NULL) {
+		s = gort__load_relaxed(&m->state);
+		while (!gort__cas_relaxed(&m->state, &s, s & ~(WAITERS | STARVING)))
+			;
+	}
+	gort__sync_unlock(m);
+	if (w != NULL)
+		sync_wake_one(w);
+}
+
+/* One of them has been woken. Entered; leaves. */
+void gort__mutex_adopted(gort__m *mp, gort_mutex *m, struct sync_waiter *w)
+{
+	if (w->granted)
+		gort__leave(mp);
+	else
+		contend(mp, m, w, GORT_FOREVER, true);
 }
 
 /* Free, and in normal mode those who run go before those who wait: one try. */
@@ -180,16 +208,16 @@ void (gort_mutex_lock)(gort_mutex *m)
 
 int gort_mutex_lock_until(gort_mutex *m, gort_time deadline)
 {
-	if (deadline != GORT_FOREVER && deadline <= gort_now())
+	if (sync_too_late(deadline))
 		return -ETIMEDOUT;
 	return lock_fast(m) ? 0 : lock_slow(m, deadline);
 }
 
-static __attribute__((noinline)) void unlock_slow(gort_mutex *m)
+/* hand_over: to a waiter directly, as to one that starves. */
+static __attribute__((noinline)) void unlock_slow(gort_mutex *m, bool hand_over)
 {
 	struct sync_waiter *w = NULL;
 	uint32_t s, t;
-	gort__m *mp;
 
 	gort__sync_lock(m);
 	s = gort__load_relaxed(&m->state);
@@ -200,13 +228,14 @@ static __attribute__((noinline)) void unlock_slow(gort_mutex *m)
 	/* a waiter that is awake will look by itself, except that one who starves must be given it */
 	if ((s & STARVING) || !(s & WOKEN))
 		w = sync_pop(queue(m));
-	if (w != NULL && (s & STARVING)) {
-		bool over = *queue(m) == NULL || gort_now() - w->since < STARVES_AFTER;
+	if (w != NULL && (hand_over || (s & STARVING))) {
+		bool more = *queue(m) != NULL;
+		bool over = (s & STARVING) && (!more || gort_now() - w->since < STARVES_AFTER);
 
-		w->granted = true;
+		w->granted = true;              /* who wakes up sees all that came before, as after any park */
 		do {
-			t = s & ~((over ? STARVING : 0u) | (*queue(m) == NULL ? WAITERS : 0u));
-		} while (!gort__cas_release(&m->state, &s, t));
+			t = s & ~((over ? STARVING : 0u) | (more ? 0u : WAITERS));
+		} while (t != s && !gort__cas_relaxed(&m->state, &s, t));
 	} else {
 		do {
 			t = s & ~LOCKED;
@@ -217,11 +246,8 @@ static __attribute__((noinline)) void unlock_slow(gort_mutex *m)
 		} while (!gort__cas_release(&m->state, &s, t));         /* pairs with the acquires in lock */
 	}
 	gort__sync_unlock(m);                   /* by address only: the mutex may be gone */
-	if (w != NULL) {
-		mp = gort__enter_nosched();
-		gort__ready(mp, w->g);
-		gort__leave(mp);
-	}
+	if (w != NULL)
+		sync_wake_one(w);
 }
 
 /* May unlocking with this word leave the waiters alone? There are none, or one is awake and will look by itself. */
@@ -239,5 +265,14 @@ void gort_mutex_unlock(gort_mutex *m)
 		if (gort__likely(gort__cas_release(&m->state, &s, s & ~LOCKED)))        /* pairs with lock's acquire */
 			return;
 	} while (nobody_to_wake(s));
-	unlock_slow(m);
+	unlock_slow(m, false);
+}
+
+/* By one that is about to park, so that nobody runs who could take it before the waiter does. */
+void gort__mutex_hand_over(gort_mutex *m)
+{
+	if (nobody_to_wake(gort__load_relaxed(&m->state)))
+		gort_mutex_unlock(m);
+	else
+		unlock_slow(m, true);
 }

@@ -5,7 +5,8 @@
  */
 #include "queue.h"
 
-enum { NEW, RUNNING, AWAITED, DONE };
+/* These numbers are compiled into users, inline (sync.h). */
+enum { NEW = 0, RUNNING = 1, AWAITED = 2, DONE = 3 };
 
 static void finish(void *arg)
 {
@@ -63,7 +64,7 @@ static __attribute__((noinline)) void once_slow(gort_once *once, void (*fn)(void
 	gort__leave(mp);
 }
 
-void gort_once_do(gort_once *once, void (*fn)(void *arg), void *arg)
+void (gort_once_do)(gort_once *once, void (*fn)(void *arg), void *arg)
 {
 	if (gort__unlikely(gort__load_acquire(&once->state) != DONE))   /* pairs with the release in finish */
 		once_slow(once, fn, arg);

@@ -9,6 +9,7 @@
 static struct bucket {
 	_Alignas(64) gort__lock lock;
 	struct sync_waiter *shared;
+	struct sync_waiter *leaving;    /* written under lock, looked at (r) */
 } table[BUCKETS];
 
 /* A forked child has one thread; the others' locks are held by nobody now, and their waiters are gone. */
@@ -45,4 +46,24 @@ void gort__sync_unlock(const void *key)
 struct sync_waiter **gort__sync_shared(const void *key)
 {
 	return &bucket_of(key)->shared;
+}
+
+void gort__sync_leaves(struct sync_waiter *w)
+{
+	sync_push(&bucket_of(w->key)->leaving, w);
+}
+
+void gort__sync_left(struct sync_waiter *w)
+{
+	sync_remove(&bucket_of(w->key)->leaving, w);
+}
+
+bool gort__sync_any_leaving(const void *key)
+{
+	return gort__load_relaxed(&bucket_of(key)->leaving) != NULL;
+}
+
+struct sync_waiter *gort__sync_leaving(const void *key)
+{
+	return bucket_of(key)->leaving;
 }

@@ -16,15 +16,24 @@
 #include <gort/gmp.h>
 #include <gort/sync.h>
 
+#include <errno.h>
+
 struct sync_waiter {
 	struct sync_waiter *next;
 	struct sync_waiter *prev;       /* of the first: the last */
 	gort_g *g;
 	const void *key;                /* the object */
+	gort_mutex *mutex;              /* condition variable: with which it waits */
 	uint64_t ticket;
-	gort_time since;                /* mutex: when it began to wait */
+	union {
+		gort_time since;        /* mutex: when it began to wait */
+		int64_t need;           /* semaphore: how much of it */
+	};
 	bool queued;
-	bool granted;                   /* mutex: it was handed over */
+	bool granted;                   /* mutexes: it was handed over */
+	bool called;                    /* reader: it is to wake the others */
+	bool adopted;                   /* condition variable: it waits for the mutex by now */
+	bool reused;                    /* wait group: it was used again before this wait had returned */
 };
 
 /* All of these under the table's lock for the object. */
@@ -34,6 +43,12 @@ void gort__sync_unlock(const void *key);
 /* The table's own queue, for objects with no room for one. */
 struct sync_waiter **gort__sync_shared(const void *key);
 
+/* Waiters that have been woken and are to be known of until they have come by: under the table's lock, but for the look. */
+void gort__sync_leaves(struct sync_waiter *w);          /* woken, and taken off its queue */
+void gort__sync_left(struct sync_waiter *w);            /* by itself */
+bool gort__sync_any_leaving(const void *key);           /* of this object, or of another in the same bucket; from anywhere */
+struct sync_waiter *gort__sync_leaving(const void *key);        /* the first in the list: of any object */
+
 static inline void sync_push(struct sync_waiter **head, struct sync_waiter *w)
 {
 	struct sync_waiter *first = *head;
@@ -42,7 +57,7 @@ static inline void sync_push(struct sync_waiter **head, struct sync_waiter *w)
 	w->queued = true;
 	if (first == NULL) {
 		w->prev = w;
-		*head = w;
+		gort__store_relaxed(head, w);
 		return;
 	}
 	w->prev = first->prev;
@@ -68,7 +83,7 @@ static inline void sync_remove(struct sync_waiter **head, struct sync_waiter *w)
 
 	w->queued = false;
 	if (w == first) {
-		*head = w->next;
+		gort__store_relaxed(head, w->next);
 		if (w->next != NULL)
 			w->next->prev = w->prev;
 		return;
@@ -78,6 +93,48 @@ static inline void sync_remove(struct sync_waiter **head, struct sync_waiter *w)
 		w->next->prev = w->prev;
 	else
 		first->prev = w->prev;
+}
+
+/* mutex.c, for cond.c */
+void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list);
+void gort__mutex_hand_over(gort_mutex *m);
+void gort__mutex_adopted(gort__m *mp, gort_mutex *m, struct sync_waiter *w);
+
+/* Is it worth while to spin? As in Go, on more than one processor, and when no other goroutine waits for this P. */
+static inline bool sync_may_spin(gort__m *mp)
+{
+	struct gort__runq *q = (struct gort__runq *)mp->p;      /* a P begins with it */
+
+	return gort__can_spin() && (q == NULL || (q->runnext == NULL && gort__runq_len(q) == 0));
+}
+
+static inline void sync_pause(void)
+{
+	for (int i = 0; i < 30; i++)
+		gort__cpu_relax();
+}
+
+/* To be called between sync_lock and sync_unlock, before sync_park; see gort__park_prepare. */
+static inline void sync_prepare(gort__m *mp, struct sync_waiter *w, const char *why, gort_time deadline)
+{
+	w->g = gort__g_of(mp);
+	gort__park_prepare(w->g, why);
+	w->ticket = deadline != GORT_FOREVER ? gort__ticket_arm(w->g) : 0;
+}
+
+/* Until it is taken off its queue by a waker: 0. -ETIMEDOUT: the record may still be queued, and must be taken off. */
+static inline int sync_park(gort__m **mpp, struct sync_waiter *w, gort_time deadline)
+{
+	if (deadline != GORT_FOREVER)
+		return gort__park_until(mpp, w->ticket, deadline);
+	*mpp = gort__park(*mpp);
+	return 0;
+}
+
+/* A deadline that has passed beats everything. */
+static inline bool sync_too_late(gort_time deadline)
+{
+	return deadline != GORT_FOREVER && deadline <= gort_now();
 }
 
 /* The oldest that is still waiting, claimed: ready it after unlocking. */
@@ -91,6 +148,48 @@ static inline struct sync_waiter *sync_pop(struct sync_waiter **head)
 			return w;
 	}
 	return NULL;
+}
+
+/* Goroutines on their way to being made runnable, in order: collected under the table's lock, woken after it. */
+struct sync_woken {
+	gort_g *first, **end;
+};
+
+static inline void sync_woken_init(struct sync_woken *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+static inline void sync_woken_add(struct sync_woken *l, struct sync_waiter *w)
+{
+	*l->end = w->g;
+	l->end = &w->g->link;
+}
+
+static inline void sync_wake(struct sync_woken *l)
+{
+	gort__m *mp;
+
+	if (l->first == NULL)
+		return;
+	*l->end = NULL;
+	mp = gort__enter_nosched();
+	gort__ready_all(mp, l->first);
+	gort__leave(mp);
+}
+
+static inline void sync_wake_g(gort_g *gp)
+{
+	gort__m *mp = gort__enter_nosched();
+
+	gort__ready(mp, gp);
+	gort__leave(mp);
+}
+
+static inline void sync_wake_one(struct sync_waiter *w)
+{
+	sync_wake_g(w->g);
 }
 
 #endif

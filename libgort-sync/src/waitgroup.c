@@ -5,14 +5,15 @@
  * A waiter counts itself in by CAS, under the table's lock and only while the count is not 0; so whoever brings the
  * count to 0 and sees waiters finds them queued. Whoever brings it to 0 and sees none does not touch it again.
  *
+ * Waiters that were woken stay in the table's list until they have come by, so that a group which is used again too early is
+ * noticed, by whoever raises the count from 0. The group itself has no part in that.
+ *
  * From the moment the count got to 0 with waiters until the waker has stored 0 the word is "0, some": nobody returns from
  * wait meanwhile, so the object lives until the waker is through. (A waiter whose deadline passes in between leaves the
  * word alone; were it to take itself off the number, its next wait would return at once and its caller might free what the
  * waker is about to touch.)
  */
 #include "queue.h"
-
-#include <errno.h>
 
 #define ONE ((uint64_t)1 << 32)
 
@@ -28,10 +29,10 @@ static struct sync_waiter **queue(gort_waitgroup *wg)
 
 static __attribute__((noinline)) void wake_all(gort_waitgroup *wg)
 {
-	gort_g *first = NULL, **end = &first;
+	struct sync_woken woken;
 	struct sync_waiter *w;
-	gort__m *mp;
 
+	sync_woken_init(&woken);
 	gort__sync_lock(wg);
 	if (count_of(gort__load_relaxed(&wg->state)) != 0) {
 		gort__sync_unlock(wg);
@@ -39,16 +40,22 @@ static __attribute__((noinline)) void wake_all(gort_waitgroup *wg)
 	}
 	gort__store_relaxed(&wg->state, 0);
 	while ((w = sync_pop(queue(wg))) != NULL) {
-		*end = w->g;
-		end = &w->g->link;
+		gort__sync_leaves(w);
+		sync_woken_add(&woken, w);
 	}
-	*end = NULL;
 	gort__sync_unlock(wg);
-	if (first != NULL) {
-		mp = gort__enter_nosched();
-		gort__ready_all(mp, first);
-		gort__leave(mp);
+	sync_wake(&woken);
+}
+
+/* The count goes up from 0: there must be nobody who is still to return from an earlier round. He is told, as in Go. */
+static __attribute__((noinline)) void tell_leaving(gort_waitgroup *wg)
+{
+	gort__sync_lock(wg);
+	for (struct sync_waiter *w = gort__sync_leaving(wg); w != NULL; w = w->next) {
+		if (w->key == wg)
+			w->reused = true;
 	}
+	gort__sync_unlock(wg);
 }
 
 void gort_waitgroup_add(gort_waitgroup *wg, int n)
@@ -61,8 +68,12 @@ void gort_waitgroup_add(gort_waitgroup *wg, int n)
 	if (gort__unlikely(count < 0))
 		gort__panic("sync: negative WaitGroup counter");
 	if (gort__likely(count > 0)) {
-		if (gort__unlikely(waiters != 0 && n > 0 && count == n))
+		if (count != n)
+			return;
+		if (gort__unlikely(waiters != 0))
 			gort__panic("sync: WaitGroup misuse: Add called concurrently with Wait");
+		if (gort__unlikely(gort__sync_any_leaving(wg)))
+			tell_leaving(wg);
 		return;
 	}
 	if (gort__unlikely(waiters != 0))
@@ -94,7 +105,6 @@ static int wait(gort_waitgroup *wg, gort_time deadline)
 	if (gort__load_acquire(&wg->state) == 0)                /* pairs with the release in add */
 		return 0;
 	mp = gort__enter();
-	w.g = gort__g_of(mp);
 	gort__sync_lock(wg);
 	s = gort__load_acquire(&wg->state);
 	do {
@@ -106,24 +116,19 @@ static int wait(gort_waitgroup *wg, gort_time deadline)
 		if (count_of(s) == 0)
 			break;                  /* the waker is on its way, and takes us along */
 	} while (!gort__cas_acq_rel(&wg->state, &s, s + 1));
-	gort__park_prepare(w.g, "sync.WaitGroup.Wait");
-	if (deadline != GORT_FOREVER)
-		w.ticket = gort__ticket_arm(w.g);
+	sync_prepare(mp, &w, "sync.WaitGroup.Wait", deadline);
 	sync_push(queue(wg), &w);
 	gort__sync_unlock(wg);
-	if (deadline == GORT_FOREVER) {
-		mp = gort__park(mp);
-		r = 0;
-	} else {
-		r = gort__park_until(&mp, w.ticket, deadline);
-		if (r != 0) {
-			gort__sync_lock(wg);
-			if (w.queued)
-				leave_queue(wg, &w);
-			gort__sync_unlock(wg);
-		}
-	}
+	r = sync_park(&mp, &w, deadline);
+	gort__sync_lock(wg);
+	if (r == 0)
+		gort__sync_left(&w);            /* of the group nothing is touched: it may be gone */
+	else if (w.queued)
+		leave_queue(wg, &w);
+	gort__sync_unlock(wg);
 	gort__leave(mp);
+	if (gort__unlikely(w.reused))
+		gort__panic("sync: WaitGroup is reused before previous Wait has returned");
 	return r;
 }
 
@@ -134,7 +139,7 @@ void gort_waitgroup_wait(gort_waitgroup *wg)
 
 int gort_waitgroup_wait_until(gort_waitgroup *wg, gort_time deadline)
 {
-	if (deadline != GORT_FOREVER && deadline <= gort_now())
+	if (sync_too_late(deadline))
 		return -ETIMEDOUT;
 	return wait(wg, deadline);
 }

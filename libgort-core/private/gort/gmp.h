@@ -82,6 +82,7 @@ struct gort_g {
 			struct gort__scope *root;   /* a plain thread's outermost, made when needed; (o) */
 			char *text;                 /* the words of the panic it caught last; (o) */
 			struct gort__values *values;        /* of keys, key.c; (o) */
+			struct gort__warden *wardens;       /* the innermost; (o) */
 		} live;
 	};
 	char name[GORT__NAME_SIZE];
@@ -284,6 +285,22 @@ GORT_API void gort__go_reserved(gort_g *gp);
 GORT_API void gort__go_unreserve(gort_g *gp);
 /* fn(arg) as by gort_call, and then(then_arg) after its deferred calls, however it ended. */
 GORT_API void gort__call_then(void (*fn)(void *arg), void *arg, void (*then)(void *arg), void *then_arg);
+
+/*
+ * A warden: fn(arg) is called when a panic or an exit leaves the frame that it lies in, whether that frame has unwind tables or
+ * not. A frame left in any other way pops it, and calls fn itself if it wants to. fn must not panic.
+ */
+struct gort__warden {
+	struct gort__warden *outer;
+	void (*fn)(void *arg);
+	void *arg;
+};
+GORT_API void gort__warden_push(struct gort__warden *g);
+GORT_API void gort__warden_pop(struct gort__warden *g);
+
+/* The number of the caller's P, from 0; -1: it has none. Entered: nobody else is on that P until the caller leaves. */
+GORT_API int gort__p_number(gort__m *mp);
+
 /* An invariant of ours is broken. */
 GORT_API GORT_NORETURN void gort__throw(const char *where_what);
 
