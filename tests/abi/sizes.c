@@ -14,6 +14,15 @@ SIZE(gort_duration, 8);
 SIZE(gort_mutex, 16);
 SIZE(gort_waitgroup, 24);
 SIZE(gort_once, 8);
+SIZE(gort_rwmutex, 48);
+SIZE(gort_cond, 32);
+SIZE(gort_sem, 32);
+SIZE(gort_errgroup, 64);
+SIZE(gort__mutex_scope, 24);
+/* compiled into users, inline */
+AT(gort_mutex, state, 0);
+AT(gort_rwmutex, state, 0);
+AT(gort_once, state, 0);
 
 SIZE(gort_key, 8);
 SIZE(gort_panic_info, 24);

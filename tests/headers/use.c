@@ -94,11 +94,23 @@ static void embeds(void)
 	static gort_mutex m = GORT_MUTEX_INIT;
 	static gort_waitgroup wg = GORT_WAITGROUP_INIT;
 	static gort_once once = GORT_ONCE_INIT;
+	static gort_rwmutex rw = GORT_RWMUTEX_INIT;
+	static gort_cond c = GORT_COND_INIT;
+	static gort_sem s = GORT_SEM_INIT(3);
+	static gort_errgroup eg = GORT_ERRGROUP_INIT;
 	static struct {
 		gort_mutex m;
 		gort_waitgroup wg;
 		gort_once once;
+		gort_rwmutex rw;
+		gort_cond c;
+		gort_sem s;
+		gort_errgroup eg;
 	} zeroed;
+	gort_rwmutex zrw = ZERO;
+	gort_cond zc = ZERO;
+	gort_sem zs = ZERO;
+	gort_errgroup zeg = ZERO;
 	gort_mutex zm = ZERO;
 	gort_waitgroup zwg = ZERO;
 	gort_once zonce = ZERO;
@@ -112,6 +124,31 @@ static void embeds(void)
 	gort_mutex_lock(&zm);
 	gort_waitgroup_wait(&zwg);
 	gort_once_do(&zonce, nothing, NULL);
+	gort_rwmutex_lock(&rw);
+	gort_rwmutex_rlock(&zeroed.rw);
+	gort_rwmutex_runlock(&zrw);
+	gort_cond_signal(&c);
+	gort_cond_signal(&zeroed.c);
+	gort_cond_signal(&zc);
+	gort_sem_acquire(&s, 1);
+	gort_sem_acquire(&zeroed.s, 0);
+	gort_sem_acquire(&zs, 0);
+	gort_errgroup_wait(&eg);
+	gort_errgroup_wait(&zeroed.eg);
+	gort_errgroup_wait(&zeg);
+}
+
+static int scoped(gort_mutex *m)
+{
+	GORT_MUTEX_SCOPE(m);
+	if (m->spare)
+		return 1;
+	for (int i = 0; i < 3; i++) {
+		GORT_MUTEX_SCOPE(m);
+		if (i == 1)
+			break;
+	}
+	return 0;
 }
 #endif
 
@@ -145,6 +182,7 @@ GORT_MAIN(argc, argv)
 #endif
 #ifdef HAVE_GORT_SYNC_H
 	embeds();
+	argc += scoped(NULL);
 #endif
 #ifdef HAVE_GORT_CONTEXT_H
 	contexts();

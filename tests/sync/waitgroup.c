@@ -256,6 +256,29 @@ static int add_beside_wait(void)
 	return 0;
 }
 
+static void waits_abused(void *arg)
+{
+	gort_waitgroup_wait(&abused);
+}
+
+static int reuse_main(void *arg)
+{
+	gort_waitgroup_add(&abused, 1);
+	gort_go(waits_abused, NULL);
+	gort_yield();                   /* one at a time: it waits now */
+	gort_waitgroup_done(&abused);
+	gort_waitgroup_add(&abused, 1); /* and cannot have returned yet */
+	for (int i = 0; i < 10; i++)
+		gort_yield();
+	return 0;
+}
+
+static int reuse(void)
+{
+	abused = (gort_waitgroup)GORT_WAITGROUP_INIT;
+	return gort_run(reuse_main, NULL);
+}
+
 static int null_fn(void)
 {
 	gort_waitgroup wg = GORT_WAITGROUP_INIT;
@@ -268,6 +291,7 @@ static const struct test_child children[] = {
 	{ "negative_at_once", negative_at_once },
 	{ "add_beside_wait", add_beside_wait },
 	{ "null_fn", null_fn },
+	{ "reuse", reuse },
 	{ NULL, NULL },
 };
 
@@ -281,6 +305,13 @@ END_TEST
 START_TEST(an_add_beside_wait_at_zero_panics)
 {
 	test_child_says("add_beside_wait", NULL, 2, "panic: sync: WaitGroup misuse: Add called concurrently with Wait");
+}
+END_TEST
+
+/* A panic that nobody catches ends the goroutine only, and says so. */
+START_TEST(reuse_before_wait_has_returned_panics)
+{
+	test_child_says("reuse", test_one_at_a_time, 0, "panic: sync: WaitGroup is reused before previous Wait has returned");
 }
 END_TEST
 
@@ -307,6 +338,7 @@ int main(int argc, char **argv)
 	test_add(&s, a_plain_thread_waits_with_the_group_on_its_stack);
 	test_add(&s, a_negative_counter_panics);
 	test_add(&s, an_add_beside_wait_at_zero_panics);
+	test_add(&s, reuse_before_wait_has_returned_panics);
 	test_add(&s, go_of_null_is_fatal);
 	return test_end(&s);
 }
