@@ -162,7 +162,6 @@ void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list)
 	gort__sync_lock(m);
 	while ((w = list) != NULL) {
 		list = w->next;
-		w->ticket = 0;
 		w->since = now;
 		w->adopted = true;
 		gort__store_relaxed(&w->g->wait_reason, "sync.Mutex.Lock");

@@ -32,7 +32,7 @@ struct sync_waiter {
 	bool queued;
 	bool granted;                   /* mutexes: it was handed over */
 	bool called;                    /* reader: it is to wake the others */
-	bool adopted;                   /* condition variable: it waits for the mutex by now */
+	bool adopted;                   /* condition variable: claimed, and waits for the mutex by now */
 	bool reused;                    /* wait group: it was used again before this wait had returned */
 };
 
@@ -144,7 +144,7 @@ static inline struct sync_waiter *sync_pop(struct sync_waiter **head)
 
 	while ((w = *head) != NULL) {
 		sync_remove(head, w);
-		if (w->ticket == 0 || gort__ticket_claim(w->g, w->ticket))
+		if (w->ticket == 0 || w->adopted || gort__ticket_claim(w->g, w->ticket))
 			return w;
 	}
 	return NULL;
