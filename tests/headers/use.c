@@ -13,6 +13,9 @@
 #ifdef HAVE_GORT_CONTEXT_H
 #  include <gort/context.h>
 #endif
+#ifdef HAVE_GORT_TYPED_H
+#  include <gort/typed.h>
+#endif
 
 #ifdef __cplusplus
 #  define ZERO {}
@@ -85,6 +88,31 @@ static int ticks(void)
 static int signals(gort_chan *c)
 {
 	return gort_signal_notify(c, 15) + gort_signal_stop(c);
+}
+#endif
+
+#if defined(HAVE_GORT_TYPED_H) && !defined(__cplusplus)
+struct point {
+	int x, y;
+};
+typedef gort_chan_of(struct point) point_chan;
+
+static int types(void)
+{
+	point_chan c = gort_make(point_chan, 1);
+	struct point p = { 1, 2 };
+	int result, sum = 0;
+
+	gort_send(c, p);
+	gort_recv(c, &p);
+	switch (GORT_SELECT(GORT_ON_RECV_OK(c, &p, &result), GORT_ON_SEND(c, (struct point){ 3, 4 }))) {
+	case 0: return 0;
+	case 1: gort_close(c);
+	}
+	gort_range(c, v)
+		sum += v.x;
+	gort_drop(c);
+	return sum;
 }
 #endif
 
@@ -179,6 +207,9 @@ GORT_MAIN(argc, argv)
 #endif
 #ifdef HAVE_GORT_SIGNAL_H
 	signals(NULL);
+#endif
+#if defined(HAVE_GORT_TYPED_H) && !defined(__cplusplus)
+	types();
 #endif
 #ifdef HAVE_GORT_SYNC_H
 	embeds();
