@@ -106,9 +106,9 @@ static int contend(gort__m *mp, gort_mutex *m, struct sync_waiter *w, gort_time 
 	for (;;) {
 		uint32_t s = gort__load_relaxed(&m->state);
 
-		/* a newcomer also when it is free just now: whoever has it in its cache had better go on for a while */
+		/* once also when it is free just now: whoever has it in its cache had better go on for a while */
 		if ((woken || !(s & WOKEN)) && spins < SPINS &&
-		    ((s & (LOCKED | STARVING)) == LOCKED || (spins == 0 && w->since == 0)) && sync_may_spin(mp)) {
+		    ((s & (LOCKED | STARVING)) == LOCKED || (spins == 0 && !w->adopted)) && sync_may_spin(mp)) {
 			woken = woken || say_awake(m, s);
 			sync_pause();
 			spins++;

@@ -175,21 +175,19 @@ static inline void sync_wake(struct sync_woken *l)
 		return;
 	*l->end = NULL;
 	mp = gort__enter_nosched();
-	gort__ready_all(mp, l->first);
-	gort__leave(mp);
-}
-
-static inline void sync_wake_g(gort_g *gp)
-{
-	gort__m *mp = gort__enter_nosched();
-
-	gort__ready(mp, gp);
+	if (l->first->link == NULL)
+		gort__ready(mp, l->first);      /* runs when this goroutine makes room: nobody else need be told */
+	else
+		gort__ready_all(mp, l->first);
 	gort__leave(mp);
 }
 
 static inline void sync_wake_one(struct sync_waiter *w)
 {
-	sync_wake_g(w->g);
+	gort__m *mp = gort__enter_nosched();
+
+	gort__ready(mp, w->g);
+	gort__leave(mp);
 }
 
 #endif

@@ -265,11 +265,7 @@ static __attribute__((noinline)) void unlock_slow(gort_rwmutex *m)
 	else
 		unlock_to_readers(m, s, &woken);
 	gort__sync_unlock(m);
-	/* a single one, to run when this goroutine makes room, needs nobody else's attention */
-	if (woken.first != NULL && woken.end == &woken.first->link)
-		sync_wake_g(woken.first);
-	else
-		sync_wake(&woken);
+	sync_wake(&woken);
 }
 
 void gort_rwmutex_unlock(gort_rwmutex *m)

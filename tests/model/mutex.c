@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mutex of libgort-sync, compiled as it is: its word against the queue under the table's lock. Each section counts in
+ * plain memory, so two at once are a data race; a wakeup that is lost is a deadlock; and at the end nothing is left.
+ */
+#include "waitqueue.h"
+
+void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list);
+void gort__mutex_adopted(gort__m *mp, gort_mutex *m, struct sync_waiter *w);
+void gort__mutex_hand_over(gort_mutex *m);
+
+#include "../../libgort-sync/src/mutex.c"
+
+/* --- the threads --- */
+
+static gort_mutex m;
+static uint32_t data;
+static struct sync_waiter signalled;    /* of a condition variable */
+static uint32_t waiting;
+
+static void show_state(char *buf, size_t size, uint64_t s)
+{
+	snprintf(buf, size, "%s%s%s%s%s", s & LOCKED ? "L" : "", s & WAITERS ? "W" : "", s & WOKEN ? "A" : "",
+		s & STARVING ? "S" : "", s == 0 ? "free" : "");
+}
+
+static void setup(void)
+{
+	waitqueue_setup();
+	memset(&m, 0, sizeof m);
+	memset(&signalled, 0, sizeof signalled);
+	queues[0] = (struct sync_waiter **)&m.waiters;
+	data = waiting = 0;
+	model_name(&m.state, "state", show_state);
+	model_name(&data, "data", NULL);
+	model_name(&waiting, "waiting", NULL);
+}
+
+/* Every wait is one of more than a millisecond. */
+static void setup_starving(void)
+{
+	setup();
+	hurry = 2 * STARVES_AFTER;
+}
+
+static void setup_spinning(void)
+{
+	setup();
+	may_spin = true;
+}
+
+static void finish(void)
+{
+	model_assert(m.state == 0);
+	model_assert(m.waiters == NULL);
+	model_assert(orders[0] == 0);
+}
+
+static void section(void)
+{
+	gort__plain_write(&data, gort__plain_read(&data) + 1);
+}
+
+static void once(void)
+{
+	(gort_mutex_lock)(&m);
+	section();
+	gort_mutex_unlock(&m);
+}
+
+static void twice(void)
+{
+	once();
+	once();
+}
+
+static void tries(void)
+{
+	if (!gort_mutex_try_lock(&m))
+		return;
+	section();
+	gort_mutex_unlock(&m);
+}
+
+static void until(void)
+{
+	if (gort_mutex_lock_until(&m, 1) != 0)
+		return;
+	section();
+	gort_mutex_unlock(&m);
+}
+
+/* Whose deadline passes at some time, or has not begun. */
+static void timer(void)
+{
+	uint64_t t = gort__load_acquire(&armed);
+
+	/* it is always thread 1 */
+	if (t == 0 || !gort__ticket_claim(&gs[1], t - 1))
+		return;
+	gort__store_release(&notes[1], TIMED_OUT_NOTE);
+	model_futex_wake(&notes[1], 1);
+}
+
+/* gort_cond_wait, from letting go of the mutex on. Thread 0. */
+static void waits(void)
+{
+	(gort_mutex_lock)(&m);
+	sync_prepare(NULL, &signalled, "", GORT_FOREVER);
+	gort__store_release(&waiting, 1);
+	gort__mutex_hand_over(&m);
+	sync_park(&(gort__m *){ NULL }, &signalled, GORT_FOREVER);
+	gort__mutex_adopted(NULL, &m, &signalled);
+	section();
+	gort_mutex_unlock(&m);
+}
+
+/* gort_cond_signal, without the mutex. */
+static void signals(void)
+{
+	while (gort__load_acquire(&waiting) == 0)
+		model_spin(&waiting);
+	signalled.next = NULL;
+	gort__mutex_adopt(&m, &signalled);
+}
+
+static void signals_holding_it(void)
+{
+	(gort_mutex_lock)(&m);
+	if (gort__load_relaxed(&waiting) == 0) {
+		gort_mutex_unlock(&m);
+		signals();
+		return;
+	}
+	signalled.next = NULL;
+	gort__mutex_adopt(&m, &signalled);
+	section();
+	gort_mutex_unlock(&m);
+}
+
+/* --- faults --- */
+
+static void relaxed_word(void)
+{
+	model_demote(&m.state, MODEL_RMWS);
+}
+
+static void split_word(void)
+{
+	model_split(&m.state);
+}
+
+static void without_wakes(void)
+{
+	drop_wakes = true;
+}
+
+static void without_lock(void)
+{
+	drop_lock = true;
+}
+
+#define THREADS(...) { __VA_ARGS__ }
+
+static const model_test tests[] = {
+	{ "two threads, twice", setup, THREADS({ "one", twice }, { "two", twice }), finish, .alike = 2 },
+	{ "three threads", setup, THREADS({ "one", once }, { "two", once }, { "three", once }), finish, .alike = 3, .lengthy = true },
+	{ "two threads that starve", setup_starving, THREADS({ "one", twice }, { "two", twice }), finish, .alike = 2 },
+	{ "three threads that starve", setup_starving, THREADS({ "one", once }, { "two", once }, { "three", once }), finish,
+	  .alike = 3 },
+	{ "two threads that spin", setup_spinning, THREADS({ "one", twice }, { "two", twice }), finish, .alike = 2 },
+	{ "two threads and one that tries", setup, THREADS({ "one", once }, { "two", once }, { "three", tries }), finish },
+	{ "one with a deadline", setup, THREADS({ "one", once }, { "two", until }, { "timer", timer }), finish },
+	{ "one with a deadline among two", setup,
+	  THREADS({ "one", once }, { "two", until }, { "timer", timer }, { "three", once }), finish, .lengthy = true },
+	{ "a signal", setup, THREADS({ "waiter", waits }, { "signaller", signals }), finish },
+	{ "a signal and one who wants it", setup, THREADS({ "waiter", waits }, { "signaller", signals }, { "three", once }), finish },
+	{ "a signal under the mutex", setup, THREADS({ "waiter", waits }, { "signaller", signals_holding_it }), finish },
+	{ "three threads, one of them twice, starving", setup_starving,
+	  THREADS({ "one", twice }, { "two", once }, { "three", once }), finish, .lengthy = true },
+	{ "three threads, one of them twice, spinning", setup_spinning,
+	  THREADS({ "one", twice }, { "two", once }, { "three", once }), finish, .lengthy = true },
+
+	{ "fault: the word orders nothing", setup, THREADS({ "one", once }, { "two", once }), finish, relaxed_word, "data race" },
+	{ "fault: the word's changes are not atomic", setup, THREADS({ "one", once }, { "two", once }), finish, split_word, "" },
+	{ "fault: nobody is woken", setup, THREADS({ "one", once }, { "two", once }), finish, without_wakes, "deadlock" },
+	{ "fault: without the table's lock", setup, THREADS({ "one", once }, { "two", once }, { "three", once }), finish, without_lock,
+	  "data race" },
+};
+
+int main(void)
+{
+	return model_main(tests, sizeof tests / sizeof *tests);
+}
