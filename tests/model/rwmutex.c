@@ -127,7 +127,8 @@ static const model_test tests[] = {
 
 	{ "fault: the word orders nothing", setup, THREADS({ "reader", reads }, { "writer", writes }), finish, relaxed_word,
 	  "data race" },
-	{ "fault: the word's changes are not atomic", setup, THREADS({ "reader", reads }, { "writer", writes }), finish, split_word, "" },
+	{ "fault: the word's changes are not atomic", setup, THREADS({ "reader", reads }, { "writer", writes }), finish, split_word,
+	  "" },
 	{ "fault: nobody is woken", setup, THREADS({ "reader", reads }, { "writer", writes }), finish, without_wakes, "deadlock" },
 	{ "fault: without the table's lock", setup, THREADS({ "reader", reads }, { "writer", writes }, { "writer 2", writes }), finish,
 	  without_lock, "data race" },

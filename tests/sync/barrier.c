@@ -69,7 +69,7 @@ static void waits(void *arg)
 
 GO_TEST(any_of_them_may_free_it_at_once)
 {
-	for (long i = 0; i < test_scale(5000); i++) {
+	for (long i = 0; i < test_scale(1000000); i++) {
 		gort_barrier *b = gort_barrier_new(3);
 
 		if (i % 2 == 0) {

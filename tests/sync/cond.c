@@ -254,7 +254,7 @@ static void waits_for_go(void *arg)
 
 GO_TEST(it_may_be_freed_once_wait_has_returned)
 {
-	for (long i = 0; i < test_scale(10000); i++) {
+	for (long i = 0; i < test_scale(1000000); i++) {
 		struct place *p = calloc(1, sizeof *p);
 
 		spawn(waits_for_go, p);

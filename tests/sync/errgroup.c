@@ -154,7 +154,7 @@ GO_TEST(those_at_work_see_the_error_of_another)
 
 GO_TEST(it_may_be_freed_once_wait_has_returned)
 {
-	for (long i = 0; i < test_scale(5000); i++) {
+	for (long i = 0; i < test_scale(1000000); i++) {
 		gort_errgroup *eg = calloc(1, sizeof *eg);
 
 		if (i % 2 == 0)

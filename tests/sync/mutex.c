@@ -257,7 +257,7 @@ static void unlocks_last(void *arg)
 /* The other one may still be on its way out of unlock: nobody may touch it afterwards. ASan is the judge. */
 GO_TEST(a_mutex_may_be_freed_once_lock_has_returned)
 {
-	for (long i = 0; i < test_scale(5000); i++) {
+	for (long i = 0; i < test_scale(1000000); i++) {
 		struct short_lived *s = calloc(1, sizeof *s);
 		int a;
 

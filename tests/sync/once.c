@@ -193,6 +193,44 @@ GO_TEST(what_it_defers_runs_at_its_end)
 	expect_eq(n, 1);
 }
 
+struct short_lived {
+	gort_once once;
+	int running;
+};
+
+static void runs(void *arg)
+{
+	struct short_lived *s = arg;
+
+	set(&s->running, 1);
+}
+
+static void runs_once(void *arg)
+{
+	struct short_lived *s = arg;
+
+	gort_once_do(&s->once, runs, s);
+}
+
+static void never(void *arg)
+{
+	(void)expect(false);
+}
+
+/* The one that ran it may still be on its way out. */
+GO_TEST(it_may_be_freed_once_do_has_returned)
+{
+	for (long i = 0; i < test_scale(1000000); i++) {
+		struct short_lived *s = calloc(1, sizeof *s);
+
+		spawn(runs_once, s);
+		await_count(&s->running, 1);
+		gort_once_do(&s->once, never, s);
+		memset(s, 0xFF, sizeof *s);
+		free(s);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct test_suite s;
@@ -204,5 +242,6 @@ int main(int argc, char **argv)
 	test_add(&s, one_once_may_call_another);
 	test_add(&s, a_panic_and_an_exit_count_as_done);
 	test_add(&s, what_it_defers_runs_at_its_end);
+	test_add(&s, it_may_be_freed_once_do_has_returned);
 	return test_end(&s);
 }

@@ -296,7 +296,7 @@ static void reads_last(void *arg)
 /* The other one may still be on its way out: nobody may touch it afterwards. ASan is the judge. */
 GO_TEST(it_may_be_freed_once_the_lock_is_the_owners)
 {
-	for (long i = 0; i < test_scale(10000); i++) {
+	for (long i = 0; i < test_scale(1000000); i++) {
 		struct short_lived *s = calloc(1, sizeof *s);
 		int a;
 

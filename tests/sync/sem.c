@@ -150,7 +150,7 @@ static void releases(void *arg)
 
 GO_TEST(it_may_be_freed_once_acquire_has_returned)
 {
-	for (long i = 0; i < test_scale(10000); i++) {
+	for (long i = 0; i < test_scale(1000000); i++) {
 		gort_sem *s = malloc(sizeof *s);
 
 		gort_sem_init(s, 2);

@@ -201,7 +201,7 @@ GO_TEST(misuse_can_be_caught)
 
 GO_TEST(a_group_may_be_freed_once_wait_has_returned)
 {
-	for (long i = 0; i < test_scale(5000); i++) {
+	for (long i = 0; i < test_scale(1000000); i++) {
 		gort_waitgroup *wg = calloc(1, sizeof *wg);
 
 		gort_waitgroup_add(wg, 2);
