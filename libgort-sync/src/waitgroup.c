@@ -38,11 +38,13 @@ static __attribute__((noinline)) void wake_all(gort_waitgroup *wg)
 		gort__sync_unlock(wg);
 		gort__panic("sync: WaitGroup misuse: Add called concurrently with Wait");
 	}
-	gort__store_relaxed(&wg->state, 0);
 	while ((w = sync_pop(queue(wg))) != NULL) {
 		gort__sync_leaves(w);
 		sync_woken_add(&woken, w);
 	}
+	/* the last touch: a waiter whose deadline passed may look at it again, see 0, return and free the group. Release: pairs
+	   with the acquire in its look */
+	gort__store_release(&wg->state, 0);
 	gort__sync_unlock(wg);
 	sync_wake(&woken);
 }

@@ -37,10 +37,10 @@ GO_TEST(counts_are_those_of_what_was_done)
 	do {
 		gort_yield();
 		b = now();
-	} while (b.waiting < 100);
+		/* a goroutine says that it waits a moment before it is counted as parked */
+	} while (b.waiting < 100 || b.parks < a.parks + 100);
 	expect(b.goroutines >= a.goroutines + 100);
 	expect(b.spawns >= a.spawns + 100);
-	expect(b.parks >= a.parks + 100);
 	expect(b.switches >= a.switches + 100);
 	expect(b.stacks >= 100 && b.stack_slots >= b.stacks && b.stack_bytes >= b.stack_slots * 64 * 1024);
 	expect_eq(b.procs, gort_maxprocs());
