@@ -102,14 +102,17 @@ static bool start(struct source *sources, char **paths, int n)
 GORT_MAIN(argc, argv)
 {
 	int n = argc - 1, status;
-	struct source *sources = calloc((size_t)argc, sizeof *sources);
-	gort_case *cases = calloc((size_t)argc, sizeof *cases);
-	char **lines = calloc((size_t)argc, sizeof *lines);
+	struct source *sources;
+	gort_case *cases;
+	char **lines;
 
 	if (n < 1) {
 		fprintf(stderr, "usage: %s FILE...\n", argv[0]);
 		return 2;
 	}
+	sources = calloc((size_t)n, sizeof *sources);
+	cases = calloc((size_t)n, sizeof *cases);
+	lines = calloc((size_t)n, sizeof *lines);
 	if (sources == NULL || cases == NULL || lines == NULL || !start(sources, argv + 1, n)) {
 		fprintf(stderr, "fanin: out of memory\n");
 		return 1;               /* which ends the readers too */

@@ -70,6 +70,18 @@ def pubsub():
            lines("%s: t: %d" % (n, i) for n in names for i in many), "")
 
 
+def texts():
+    """To be sorted."""
+    yield ""
+    yield "\n"
+    yield "\n\nb\n\na"
+    yield "b\nab\na\n\xff\n\x00\nB\na\x00\na\x00b\n" * 100
+    yield lines("%d" % (i * 7919 % 100003) for i in range(100000))
+    yield "same\n" * 3000
+    chance = random.Random(1)
+    yield lines("".join(chance.choices("ab\x7f\x80", k=chance.randrange(12))) for _ in range(20000))
+
+
 def case(command, out="", err="", status=0, order=list, stdin=""):
     """err is a regular expression, out may be None: anything; lines are compared as order puts them"""
     return command, out, err, status, order, stdin
@@ -100,7 +112,13 @@ def cases(leaves, directory):
         yield case("philosophers %d" % n, lines("%s has eaten %d times" % (name, n) for name in names))
     for rows, generations in boards():
         yield case("life %d" % generations, life(rows, generations), stdin=lines(rows))
-    for program in ("pipeline", "workers", "sieve", "skynet", "philosophers", "life"):
+    for n in (0, 1, 2, 3, 1000, 20000):
+        yield case("queue %d" % n, "%d messages, %d bytes\n" % (n, sum(1 + i * 37 % 1000 for i in range(n))))
+    for unsorted in texts():
+        yield case("mergesort", lines(sorted(unsorted[:-1].split("\n") if unsorted.endswith("\n") else unsorted.split("\n")))
+                   if unsorted else "", stdin=unsorted)
+    yield case("mergesort x", "", usage % "mergesort", 2)
+    for program in ("pipeline", "workers", "sieve", "skynet", "philosophers", "life", "queue", "graceful"):
         for argument in ("x", "-1", "1x", "99999999999999999999", "1 2"):
             yield case("%s %s" % (program, argument), "", usage % program, 2)
     for commands, out, err in pubsub():
@@ -110,6 +128,10 @@ def cases(leaves, directory):
     yield case("fanin %s - %s" % (text, missing), "%s: 12345\n-: a\n-: \n-: b\n" % text,
                "fanin: %s: No such file or directory\n" % re.escape(missing), 1, order=by(1), stdin="a\n\nb")
     yield case("fanin " + " ".join([text] * 50), ("%s: 12345\n" % text) * 50)
+    for arguments in ("", "0", "x", "-1", "1 0", "1 x", "1 2 3", "1000001"):
+        yield case("ratelimit " + arguments, "", usage % "ratelimit", 2)
+    yield case("ratelimit 1000 5", "a\n\nb\nno newline", stdin="a\n\nb\nno newline")
+    yield case("ratelimit 1", stdin="")
     for status in (0, 1, 7, 255):
         yield case("exitcode %d" % status, status=status)
         yield case("exitcode %d goroutine" % status, status=status)
@@ -136,15 +158,16 @@ def main():
         for command, out, err, status, order, stdin in cases(options.leaves, directory):
             for procs in PROCS:
                 program, *args = command.split()
-                done = subprocess.run([os.path.join(options.folder, program)] + args, capture_output=True, text=True,
-                                      env=dict(os.environ, GOMAXPROCS=str(procs)), input=stdin)
-                good = done.returncode == status and re.fullmatch(err, done.stderr) and \
-                    (out is None or order(done.stdout.split("\n")) == order(out.split("\n")))
+                done = subprocess.run([os.path.join(options.folder, program)] + args, capture_output=True,
+                                      env=dict(os.environ, GOMAXPROCS=str(procs)), input=stdin.encode("latin-1"))
+                got, said = done.stdout.decode("latin-1"), done.stderr.decode("latin-1")
+                good = done.returncode == status and re.fullmatch(err, said) and \
+                    (out is None or order(got.split("\n")) == order(out.split("\n")))
                 n += 1
                 failed += not good
                 print("%s %d - %s, P=%d" % ("ok" if good else "not ok", n, command.replace(directory, "..."), procs))
                 if not good:
-                    print("# %r" % ((done.returncode, done.stdout[-2000:], done.stderr[-2000:]),))
+                    print("# %r" % ((done.returncode, got[-2000:], said[-2000:]),))
                 sys.stdout.flush()
     print("1..%d" % n)
     return 1 if failed else 0
