@@ -21,8 +21,13 @@
 #define ROUND 64                /* children, or hooks, taken at a time */
 #define BY_TIMER 1024           /* nodes that a timer's function cancels itself */
 
+/*
+ * What is on the lists was taken off its parent's list by this walk, so that its link is the walk's. Where the walk began
+ * was not: another walk, of its parent, may just have taken it, and wants the link.
+ */
 struct walk {
-	struct ctx_node *todo;  /* struck, with children or hooks left; held; through taken */
+	struct ctx_node *root;  /* struck, with children or hooks left; held; NULL: not any more */
+	struct ctx_node *todo;  /* the same below it; through taken */
 	struct ctx_node *dead;  /* held by the walk only, and not to be ended by it; through taken */
 	gort_g *woken, **end;   /* who waited: a list through link */
 	bool timer;             /* called by a timer's function, */
@@ -132,10 +137,15 @@ static void strike_child(struct walk *w, struct ctx_node *c, const struct node *
 	}
 }
 
-/* One round on the first of todo. */
-static void round_of(struct walk *w)
+static bool is_over(const struct walk *w)
 {
-	struct ctx_node *t = w->todo, *c;
+	return w->todo == NULL && w->root == NULL;
+}
+
+/* One round on the first of todo, and on the root when that is empty. */
+static void one_round(struct walk *w)
+{
+	struct ctx_node *t = w->todo != NULL ? w->todo : w->root, *c;
 	struct node *n = (struct node *)t;
 	gort_context_hook *hooks;
 	bool more;
@@ -145,7 +155,9 @@ static void round_of(struct walk *w)
 	hooks = gort__hook_take(n, ROUND);
 	more = has_more(n);
 	gort__lock_unlock(&t->lock);
-	if (!more)
+	if (!more && t == w->root)
+		w->root = NULL;
+	else if (!more)
 		w->todo = t->taken;
 	while (c != NULL) {
 		struct ctx_node *next = c->taken;
@@ -167,8 +179,8 @@ static void carry_on(void *arg)
 
 	w.end = &w.woken;
 	w.timer = false;
-	while (w.todo != NULL)
-		round_of(&w);
+	while (!is_over(&w))
+		one_round(&w);
 	bury(w.dead);
 }
 
@@ -191,10 +203,9 @@ static bool walk(struct walk *w, struct node *n, int err, int cause, const char 
 		let_go(w, &n->tree);
 		return true;
 	}
-	n->tree.taken = NULL;
-	w->todo = &n->tree;
-	while (w->todo != NULL && (!w->timer || w->budget > 0))
-		round_of(w);
+	w->root = &n->tree;
+	while (!is_over(w) && (!w->timer || w->budget > 0))
+		one_round(w);
 	return true;
 }
 
@@ -218,12 +229,12 @@ void gort__node_expire(struct node *n)
 	if (!ctx_try_ref(&n->tree))
 		return;
 	walk(&w, n, -ETIMEDOUT, -ETIMEDOUT, NULL, NULL);
-	if (w.todo == NULL && w.dead == NULL)
+	if (is_over(&w) && w.dead == NULL)
 		return;
 	if (gort_go_copy(carry_on, &w, sizeof w) == 0)
 		return;
-	while (w.todo != NULL)
-		round_of(&w);
+	while (!is_over(&w))
+		one_round(&w);
 	if (w.dead != NULL)
 		leave_unburied(w.dead);
 }

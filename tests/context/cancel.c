@@ -193,6 +193,38 @@ THREAD_TEST(a_child_that_is_cancelled_leaves_its_parent_alone_and_its_list)
 	gort_context_unref(root);
 }
 
+/* Who cancels the parent has just taken its children off the list, to go through them, when one is cancelled by itself. */
+THREAD_TEST(a_child_that_is_cancelled_stays_on_the_list_of_who_has_taken_it)
+{
+	gort_context *root = with_cancel(gort_context_background());
+	gort_context *c[3], *below[3];
+	struct ctx_node *taken, *n;
+	int left = 0;
+
+	for (int i = 0; i < 3; i++) {
+		c[i] = with_cancel(root);
+		below[i] = with_cancel(c[i]);
+	}
+	gort__lock_lock(&root->node->lock);
+	taken = ctx_take(root->node, 3);
+	gort__lock_unlock(&root->node->lock);
+	for (int i = 0; i < 3; i++) {
+		gort_context_cancel(c[i]);
+		is_cancelled(below[i], -ECANCELED, NULL);
+	}
+	for (n = taken; n != NULL; n = taken) {
+		taken = n->taken;
+		gort_context_unref(&n->ctx);
+		left++;
+	}
+	expect_eq(left, 3);
+	for (int i = 0; i < 3; i++) {
+		gort_context_unref(c[i]);
+		gort_context_unref(below[i]);
+	}
+	gort_context_drop(root);
+}
+
 THREAD_TEST(a_child_of_a_cancelled_parent_is_cancelled)
 {
 	gort_context *root = with_cancel(gort_context_background()), *child, *timed;
@@ -504,6 +536,7 @@ int main(int argc, char **argv)
 	test_add(&s, it_reaches_all_descendants_through_value_nodes_too);
 	test_add(&s, a_value_node_has_its_parents_cancellation);
 	test_add(&s, a_child_that_is_cancelled_leaves_its_parent_alone_and_its_list);
+	test_add(&s, a_child_that_is_cancelled_stays_on_the_list_of_who_has_taken_it);
 	test_add(&s, a_child_of_a_cancelled_parent_is_cancelled);
 	test_add(&s, without_cancel_keeps_values_only);
 	test_add(&s, the_last_reference_cancels_nobody);
