@@ -36,6 +36,7 @@ static __attribute__((noinline)) int last_error(void)
 static void read_lines(void *arg)
 {
 	struct source *s = arg;
+	line_chan out = s->lines;       /* once it is closed, *s may be gone */
 	FILE *file = strcmp(s->path, "-") == 0 ? stdin : fopen(s->path, "rb");
 	char *line = NULL;
 	size_t room = 0;
@@ -43,7 +44,7 @@ static void read_lines(void *arg)
 	if (file == NULL)
 		s->err = -last_error();
 	while (file != NULL && getline(&line, &room, file) >= 0) {
-		gort_send(s->lines, line);
+		gort_send(out, line);
 		line = NULL;            /* it has a new owner */
 		room = 0;
 	}
@@ -52,8 +53,8 @@ static void read_lines(void *arg)
 	free(line);
 	if (file != NULL && file != stdin)
 		fclose(file);
-	gort_close(s->lines);
-	gort_drop(s->lines);
+	gort_close(out);
+	gort_drop(out);
 }
 
 /* Prints what comes, until all n are closed. The exit status. */
