@@ -13,6 +13,8 @@
  */
 #include "timer.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -51,7 +53,7 @@ static gort_timer *pool_take(void)
 	}
 	pool.nfresh--;
 	t = pool.fresh++;
-	gort__lock_init(&t->lock);
+	gort__bias_init(&t->lock, GORT__BIAS_NOBODY);
 	return t;
 }
 
@@ -122,7 +124,7 @@ static void finish(gort__p *pp, gort_timer *t)
 	descriptor_put(pp, t);
 }
 
-/* --- setting and stopping; all under the timer's lock --- */
+/* --- setting and stopping; entered, and all but set under the timer's lock --- */
 
 /* A new entry: into pp's heap, or where the next P finds it. True: gort__timer_call is to follow, without the lock. */
 static bool enter(gort__p *pp, gort_timer *t, gort_time when)
@@ -133,7 +135,7 @@ static bool enter(gort__p *pp, gort_timer *t, gort_time when)
 		if (t->p == NULL)
 			gort__timer_unstray(t);
 		else if (gort__due_armed(&t->due))      /* else it has been counted when it was stopped */
-			gort__timer_stale(t->p, 1);
+			gort__timer_stale(pp, t->p, 1);
 	}
 	number = gort__due_enter(&t->due, when);
 	if (gort__likely(pp != NULL) && gort__timer_push(pp, t, number, when, GORT__ORDER_NEW)) {
@@ -145,14 +147,14 @@ static bool enter(gort__p *pp, gort_timer *t, gort_time when)
 	return true;
 }
 
-static bool stop(gort_timer *t)
+static inline bool stop(gort__p *pp, gort_timer *t)
 {
 	bool was = gort__due_stop(&t->due);
 
 	t->flags &= ~(uint32_t)GORT__TIMER_OWED;
 	if (was && t->due.entered) {
 		if (gort__likely(t->p != NULL)) {
-			gort__timer_stale(t->p, 1);
+			gort__timer_stale(pp, t->p, 1);
 		} else {
 			gort__timer_unstray(t);
 			t->due.entered = 0;
@@ -161,75 +163,64 @@ static bool stop(gort_timer *t)
 	return was;
 }
 
-/* True: it was armed, and is due at when now, by the entry that it has. */
-static bool set_later(gort_timer *t, gort_time when, gort_duration period, bool *was)
+/* True: it is due at when now, by the entry that it has. *was: it was armed. */
+static inline bool set_later(gort__p *pp, gort_timer *t, gort_time when, gort_duration period, bool *was)
 {
 	*was = gort__due_armed(&t->due);
 	if (!gort__due_set(&t->due, when))
 		return false;
 	t->period = period;
 	if (!*was && t->p != NULL)
-		gort__timer_stale(t->p, -1);
+		gort__timer_stale(pp, t->p, -1);
 	return true;
 }
 
-/*
- * The library is entered before the lock is taken, never with it held: entering may wait for a thief, and whoever holds a P
- * may want the lock.
- */
-static gort__m *enter_library(void)
-{
-	/* a thread that has not called in yet has no P to enter, and needs none */
-	return gort__m_self() != NULL ? gort__enter_nosched() : NULL;
-}
-
-static bool set(gort_timer *t, gort_time when, gort_duration period)
+static __attribute__((noinline)) bool set_anew(gort__m *mp, gort_timer *t, gort_time when, gort_duration period)
 {
 	bool was, call = false;
-	gort__m *mp;
 
-	if (when == GORT_FOREVER)
-		when--;                 /* pending for ever; GORT_FOREVER in a P's timer_next says that there is none */
-	gort__lock_lock(&t->lock);
-	if (gort__likely(set_later(t, when, period, &was))) {
-		gort__lock_unlock(&t->lock);
-		return was;
-	}
-	gort__lock_unlock(&t->lock);
-	mp = enter_library();
-	gort__lock_lock(&t->lock);
+	if (mp->p != NULL)
+		(void)gort__timer_room(mp->p);  /* without it a list will do */
+	gort__bias_lock(mp, &t->lock);
 	if (t->flags & GORT__TIMER_FREED)
 		gort__fatal("a timer is set after gort_timer_free");
-	if (!set_later(t, when, period, &was)) {
+	if (!set_later(mp->p, t, when, period, &was)) {
 		t->period = period;
 		t->flags &= ~(uint32_t)GORT__TIMER_OWED;
-		call = enter(mp != NULL ? mp->p : NULL, t, when);
+		call = enter(mp->p, t, when);
 	}
-	gort__lock_unlock(&t->lock);
+	gort__bias_unlock(mp, &t->lock);
 	if (call)
 		gort__timer_call();
-	if (mp != NULL)
-		gort__leave(mp);
 	return was;
+}
+
+static inline bool set(gort__m *mp, gort_timer *t, gort_time when, gort_duration period)
+{
+	bool was, done;
+
+	if (gort__unlikely(when == GORT_FOREVER))
+		when--;                 /* pending for ever; GORT_FOREVER in a P's timer_next says that there is none */
+	gort__bias_lock(mp, &t->lock);
+	done = set_later(mp->p, t, when, period, &was);
+	gort__bias_unlock(mp, &t->lock);
+	return gort__likely(done) ? was : set_anew(mp, t, when, period);
 }
 
 /* --- firing --- */
 
 static void fn_has_ended(void *arg)
 {
+	gort__m *mp = gort__enter_nosched();
 	gort_timer *t = arg;
 	struct gort__timer_waiter *w = NULL;
-	gort__m *mp;
 
-	gort__lock_lock(&t->lock);
+	gort__bias_lock(mp, &t->lock);
 	if (--t->running == 0) {
 		w = t->waiters;
 		t->waiters = NULL;
 	}
-	gort__lock_unlock(&t->lock);
-	if (w == NULL)
-		return;
-	mp = gort__enter_nosched();
+	gort__bias_unlock(mp, &t->lock);
 	while (w != NULL) {
 		struct gort__timer_waiter *next = w->next;
 
@@ -281,39 +272,41 @@ static void put_back(gort__p *pp, gort_timer *t, const struct gort__heap_entry *
 /* Lets go of the lock, and calls the function. */
 static void fire_here(gort__p *pp, gort_timer *t, gort_time now, struct gort__batch *due)
 {
+	gort__m *mp = pp->m;
 	gort_g *next = pp->runq.runnext;
 	uint64_t turn = gort__load_relaxed(&t->due.turn);
 	bool last;
 
 	t->users++;
-	gort__lock_unlock(&t->lock);
+	gort__bias_unlock(mp, &t->lock);
 	/* whom it makes ready is put in line: runnext would be the last of them, before the first */
 	gort__store_relaxed(&pp->runq.runnext, NULL);
-	t->here(pp->m, t->arg, now, turn);
+	t->here(mp, t->arg, now, turn);
 	if (pp->runq.runnext != NULL)
 		gort__batch_add(due, pp->runq.runnext);
 	gort__store_relaxed(&pp->runq.runnext, next);
-	gort__lock_lock(&t->lock);
+	gort__bias_lock(mp, &t->lock);
 	last = --t->users == 0 && (t->flags & GORT__TIMER_FREED);
-	gort__lock_unlock(&t->lock);
+	gort__bias_unlock(mp, &t->lock);
 	if (last)
 		finish(pp, t);
 }
 
 bool gort__timer_up(gort__p *pp, gort_timer *t, const struct gort__heap_entry *e, gort_time now, struct gort__batch *due)
 {
+	gort__m *mp = pp->m;
 	gort_g *gp;
 
 	if (gort__due_dead(&t->due, e->ticket))
 		return false;
-	gort__lock_lock(&t->lock);
+	gort__bias_lock(mp, &t->lock);
 	switch (gort__due_up(&t->due, e->ticket, now, t->period)) {
 	case GORT__DUE_DEAD:
-		gort__lock_unlock(&t->lock);
+		gort__bias_unlock(mp, &t->lock);
 		return false;
 	case GORT__DUE_LATER:
 		put_back(pp, t, e);
-		gort__lock_unlock(&t->lock);
+		gort__bias_unlock(mp, &t->lock);
 		return true;
 	case GORT__DUE_FIRES:
 		break;
@@ -333,16 +326,16 @@ bool gort__timer_up(gort__p *pp, gort_timer *t, const struct gort__heap_entry *e
 		void *arg = t->arg;
 
 		gort__due_forget(&t->due);
-		gort__lock_unlock(&t->lock);
+		gort__bias_unlock(mp, &t->lock);
 		descriptor_put(pp, t);
 		start(pp, gp, fn, arg, 0);
 	} else if (gp != NULL) {
 		start_fn(pp, t, gp);
-		gort__lock_unlock(&t->lock);
+		gort__bias_unlock(mp, &t->lock);
 	} else {
 		gort__due_owe(&t->due);
 		t->flags |= GORT__TIMER_OWED;
-		gort__lock_unlock(&t->lock);
+		gort__bias_unlock(mp, &t->lock);
 		return true;
 	}
 	gort__batch_add(due, gp);
@@ -354,7 +347,7 @@ bool gort__timer_ended(gort__m *mp, gort_g *gp)
 	gort_timer *t = gp->arg;
 	bool keep = false, fire = false, last;
 
-	gort__lock_lock(&t->lock);
+	gort__bias_lock(mp, &t->lock);
 	last = --t->users == 0 && (t->flags & GORT__TIMER_FREED);
 	if (t->flags & GORT__TIMER_OWED) {
 		t->flags &= ~(uint32_t)GORT__TIMER_OWED;
@@ -369,7 +362,7 @@ bool gort__timer_ended(gort__m *mp, gort_g *gp)
 		start_fn(mp->p, t, gp);
 	else if (keep)
 		t->g = gp;
-	gort__lock_unlock(&t->lock);
+	gort__bias_unlock(mp, &t->lock);
 	if (fire)
 		gort__enqueue(mp, gp, false);
 	if (last)
@@ -401,7 +394,11 @@ gort_timer *gort__timer_new(gort__timer_fn *fn, void (*release)(void *arg), void
 
 bool gort__timer_set(gort_timer *t, gort_time when, gort_duration period)
 {
-	return set(t, when, period);
+	gort__m *mp = gort__enter_nosched();
+	bool was = set(mp, t, when, period);
+
+	gort__leave(mp);
+	return was;
 }
 
 uint64_t gort__timer_turn(gort_timer *t)
@@ -411,27 +408,36 @@ uint64_t gort__timer_turn(gort_timer *t)
 
 /* --- the public ones --- */
 
+/* The time d from now. Entered. */
+static inline gort_time due_in(gort__m *mp, gort_duration d)
+{
+	gort_time now;
+
+	if (gort__unlikely(d < GORT__CLOCK_LEAST))
+		return gort_deadline(d);
+	now = gort__clock_above(mp);
+	return d > GORT_FOREVER - now ? GORT_FOREVER : now + d;
+}
+
 /* A new one with a goroutine, armed; NULL: out of memory. */
-static gort_timer *after(gort_duration d, void (*fn)(void *arg), void *arg, uint32_t flags)
+static inline gort_timer *after(gort_duration d, void (*fn)(void *arg), void *arg, uint32_t flags)
 {
 	gort_time when;
 	gort_timer *t;
 	gort__m *mp;
 	gort_g *gp;
-	bool call;
 
 	if (gort__unlikely(fn == NULL))
 		gort__fatal("go of nil func value");
 	if (gort__unlikely(gort__m_self() == NULL) && gort__m_bind() != 0)
 		return NULL;
-	when = gort_deadline(d);
-	if (when == GORT_FOREVER)
-		when--;
 	mp = gort__enter_nosched();
+	when = due_in(mp, d);
 	gp = gort__g_reserve(mp->p);
 	t = gp != NULL ? descriptor_get(mp->p) : NULL;
 	if (gort__likely(t != NULL)) {
-		gort__lock_lock(&t->lock);
+		bool call;
+
 		t->fn = fn;
 		t->here = NULL;
 		t->release = NULL;
@@ -439,8 +445,15 @@ static gort_timer *after(gort_duration d, void (*fn)(void *arg), void *arg, uint
 		t->period = 0;
 		t->g = gp;
 		t->flags = flags;
-		call = enter(mp->p, t, when);
-		gort__lock_unlock(&t->lock);
+		if (mp->p != NULL)
+			(void)gort__timer_room(mp->p);
+		/*
+		 * Locked, since it may fire as soon as it is entered. From a P's own list it is locked by being inside, as a rule: the
+		 * bias lasts from one timer to the next.
+		 */
+		gort__bias_lock(mp, &t->lock);
+		call = enter(mp->p, t, when == GORT_FOREVER ? when - 1 : when);
+		gort__bias_unlock(mp, &t->lock);
 		if (gort__unlikely(call))
 			gort__timer_call();
 	} else if (gp != NULL) {
@@ -462,7 +475,7 @@ int gort_go_after(gort_duration d, void (*fn)(void *arg), void *arg)
 	return after(d, fn, arg, GORT__TIMER_ONCE) != NULL ? 0 : -ENOMEM;
 }
 
-static void check(const gort_timer *t, const char *words)
+static inline void check(const gort_timer *t, const char *words)
 {
 	if (gort__unlikely(t == NULL))
 		gort__panic(words);
@@ -470,19 +483,28 @@ static void check(const gort_timer *t, const char *words)
 
 bool gort_timer_stop(gort_timer *t)
 {
+	gort__m *mp;
 	bool was;
 
 	check(t, "time: Stop called on uninitialized Timer");
-	gort__lock_lock(&t->lock);
-	was = stop(t);
-	gort__lock_unlock(&t->lock);
+	mp = gort__enter_nosched();
+	gort__bias_lock(mp, &t->lock);
+	was = stop(mp->p, t);
+	gort__bias_unlock(mp, &t->lock);
+	gort__leave(mp);
 	return was;
 }
 
 bool gort_timer_reset(gort_timer *t, gort_duration d)
 {
+	gort__m *mp;
+	bool was;
+
 	check(t, "time: Reset called on uninitialized Timer");
-	return set(t, gort_deadline(d), 0);
+	mp = gort__enter_nosched();
+	was = set(mp, t, due_in(mp, d), 0);
+	gort__leave(mp);
+	return was;
 }
 
 void gort_timer_stop_wait(gort_timer *t)
@@ -496,45 +518,42 @@ void gort_timer_stop_wait(gort_timer *t)
 	if (!(w.g->flags & GORT__G_BOUND) && (w.g->flags & GORT__G_TIMER) && w.g->arg == t)
 		gort__fatal("gort_timer_stop_wait inside the timer's own function");
 	for (;;) {
-		gort__lock_lock(&t->lock);
-		stop(t);                        /* also what fn has set anew meanwhile */
+		gort__bias_lock(mp, &t->lock);
+		stop(mp->p, t);                 /* also what fn has set anew meanwhile */
 		if (t->running == 0)
 			break;
 		gort__park_prepare(w.g, "timer stop wait");
 		w.next = t->waiters;
 		t->waiters = &w;
-		gort__lock_unlock(&t->lock);
+		gort__bias_unlock(mp, &t->lock);
 		mp = gort__park(mp);
 	}
-	gort__lock_unlock(&t->lock);
+	gort__bias_unlock(mp, &t->lock);
 	gort__leave(mp);
 }
 
 void gort_timer_free(gort_timer *t)
 {
 	gort__m *mp;
-	gort__p *pp;
 	gort_g *gp;
 	bool last;
 
 	if (t == NULL)
 		return;
-	mp = enter_library();
-	pp = mp != NULL ? mp->p : NULL;
-	gort__lock_lock(&t->lock);
-	if (t->flags & GORT__TIMER_FREED)
+	mp = gort__enter_nosched();
+	gort__bias_lock(mp, &t->lock);
+	if (gort__unlikely(t->flags & GORT__TIMER_FREED))
 		gort__fatal("a timer is freed twice");
-	stop(t);
+	stop(mp->p, t);
 	gort__due_forget(&t->due);
 	t->flags |= GORT__TIMER_FREED;
 	gp = t->g;
 	t->g = NULL;
 	last = t->users == 0;
-	gort__lock_unlock(&t->lock);
-	if (gp != NULL)
-		gort__g_unreserve(pp, gp);
-	if (last)
-		finish(pp, t);
-	if (mp != NULL)
-		gort__leave(mp);
+	gort__bias_unlock(mp, &t->lock);
+	if (gort__likely(gp != NULL))
+		gort__g_unreserve(mp->p, gp);
+	if (gort__likely(last))
+		finish(mp->p, t);
+	gort__leave(mp);
 }

@@ -35,7 +35,8 @@ struct gort__p {
 	uint64_t parks, steals;         /* written by (h), read (r) */
 	/* timers */
 	struct gort__heap timers;       /* heap.h; (h) */
-	uint32_t stale;                 /* cancelled deadlines still in the heap; atomic */
+	uint32_t stale;                 /* dead entries in the heap, as counted by others; atomic */
+	uint32_t stale_own;             /* and by the holder; (h), read (r) */
 	int64_t timer_next;             /* when of the heap's top, INT64_MAX when empty; written by (h), read (r) */
 	uint64_t timer_order;           /* (h) */
 	gort__p *heir;                  /* who has adopted its timers; NULL: nobody; written under sched.lock, read (r) */

@@ -2,6 +2,7 @@
 /* The scheduler's start, its restart in a forked child, and the environment: $GOMAXPROCS and $GORT_DEBUG. */
 #include "runtime.h"
 
+#include "clock.h"
 #include "panic.h"
 
 #include <ctype.h>
@@ -210,6 +211,7 @@ static int start(void)
 	gort__g_init();
 	gort__m_init();
 	gort__timer_init();
+	gort__clock_init();
 	err = gort__stack_init();
 	if (err == 0 && !once_per_process) {
 		err = gort__m_thread_exit_init();

@@ -20,6 +20,8 @@
  */
 #include "runtime.h"
 
+#include "clock.h"
+
 #define GRACE (20 * GORT_MICROSECOND)
 #define SOON (100 * GORT_MICROSECOND)
 #define MILLI GORT_MILLISECOND
@@ -333,7 +335,7 @@ static void sweep_idle(void)
 	for (uint32_t i = 0; i < n; i++) {
 		gort__p *pp = gort__sched.ps[i];
 
-		if ((int32_t)gort__load_relaxed(&pp->stale) > 0 && gort__p_claim_idle(pp)) {
+		if ((int32_t)(gort__load_relaxed(&pp->stale) + gort__load_relaxed(&pp->stale_own)) > 0 && gort__p_claim_idle(pp)) {
 			gort__timer_sweep(pp);
 			gort__hand_off(pp);
 		}
@@ -382,6 +384,7 @@ static void monitor(void *arg)
 		uint32_t n = gort__load_acquire(&gort__sched.nps);
 		bool slow_timers, more;
 
+		gort__clock_check(now);
 		watch = gort__watch(now);       /* first: the last words may be waited for, by one that holds a lock of ours */
 		mon.took = mon.surplus = false;
 		for (uint32_t i = 0; i < n && !mon.surplus; i++)

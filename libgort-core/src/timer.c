@@ -19,11 +19,15 @@ static void publish(gort__p *pp)
 	gort__store_relaxed(&pp->timer_next, pp->timers.n > 0 ? pp->timers.a[0].when : INT64_MAX);
 }
 
-/* An entry more (-1: fewer) is dead in the heap of pp, or of the P that has adopted what lay there. */
-void gort__timer_stale(gort__p *pp, int n)
+/* An entry more (-1: fewer) is dead in the heap of pp, or of the P that has adopted what lay there. me is the caller's. */
+void gort__timer_stale(gort__p *me, gort__p *pp, int n)
 {
 	gort__p *heir;
 
+	if (gort__likely(pp == me)) {
+		gort__store_relaxed(&pp->stale_own, pp->stale_own + (uint32_t)n);
+		return;
+	}
 	while ((heir = gort__load_relaxed(&pp->heir)) != NULL)
 		pp = heir;
 	/* release: pairs with the acquire in gort__timer_sweep, which finds the entry dead whose count it sees */
@@ -31,7 +35,7 @@ void gort__timer_stale(gort__p *pp, int n)
 }
 
 /* Is the entry dead? *doubt: it is perhaps, and stays this time. */
-static bool dead(struct gort__heap_entry *e, uint32_t *doubt)
+static bool dead(gort__p *pp, struct gort__heap_entry *e, uint32_t *doubt)
 {
 	gort_timer *t = gort__heap_timer(e);
 	bool gone;
@@ -42,13 +46,13 @@ static bool dead(struct gort__heap_entry *e, uint32_t *doubt)
 		return true;
 	if (gort__due_armed(&t->due))
 		return false;
-	/* stopped, but it may be set again: its owner must know that the entry is gone. Not waited for: we may hold its lock */
-	if (!gort__lock_try(&t->lock)) {
-		++*doubt;
+	/* stopped, but it may be set again: its owner must know that the entry is gone */
+	if (!gort__bias_try(&t->lock, pp->id + 1)) {
+		++*doubt;                       /* it is another P's own: not worth the trouble */
 		return false;
 	}
 	gone = gort__due_drop(&t->due, e->ticket);
-	gort__lock_unlock(&t->lock);
+	gort__bias_release(&t->lock, pp->id + 1);
 	return gone;
 }
 
@@ -59,21 +63,21 @@ void gort__timer_sweep(gort__p *pp)
 
 	for (uint32_t i = 0; i < n; i++) {
 		/* relaxed is enough: an entry kept though dead is swept the next time */
-		if (!dead(&h->a[i], &doubt))
+		if (!dead(pp, &h->a[i], &doubt))
 			h->a[kept++] = h->a[i];
 	}
 	h->n = kept;
 	gort__heap_rebuild(h);
 	gort__add_relaxed(&pp->stale, doubt - stale);
+	gort__store_relaxed(&pp->stale_own, 0);
 	publish(pp);
 }
 
-/* Room for one more. */
-static bool room(gort__p *pp)
+bool gort__timer_room(gort__p *pp)
 {
 	struct gort__heap *h = &pp->timers;
 	/* signed: an entry may come up before it has been counted as dead */
-	int32_t stale = (int32_t)gort__load_relaxed(&pp->stale);
+	int32_t stale = (int32_t)(gort__load_relaxed(&pp->stale) + pp->stale_own);
 
 	if (gort__unlikely(stale > 64 && (uint32_t)stale > h->n / 2))
 		gort__timer_sweep(pp);
@@ -86,7 +90,7 @@ static bool room(gort__p *pp)
 
 bool gort__timer_arm(gort__p *pp, gort_g *gp, uint64_t ticket, gort_time when)
 {
-	if (!room(pp))
+	if (!gort__timer_room(pp))
 		return false;
 	gort__heap_push(&pp->timers, (struct gort__heap_entry){
 		.when = when, .order = pp->timer_order++, .what = (uintptr_t)gp, .ticket = ticket });
@@ -97,12 +101,12 @@ bool gort__timer_arm(gort__p *pp, gort_g *gp, uint64_t ticket, gort_time when)
 
 void gort__timer_cancelled(gort_g *gp)
 {
-	gort__timer_stale(gp->live.timer_p, 1);
+	gort__timer_stale(NULL, gp->live.timer_p, 1);
 }
 
 bool gort__timer_push(gort__p *pp, gort_timer *t, uint64_t number, gort_time when, uint64_t order)
 {
-	if (!room(pp))
+	if (gort__unlikely(pp->timers.n == pp->timers.room))
 		return false;
 	gort__heap_push(&pp->timers, (struct gort__heap_entry){
 		.when = when, .order = order == GORT__ORDER_NEW ? pp->timer_order++ : order, .what = (uintptr_t)t | 1, .ticket = number });
@@ -124,12 +128,21 @@ gort_g *gort__timer_run(gort__p *pp, gort_time now)
 			gort__heap_g(&e)->param = GORT__TIMED_OUT;
 			gort__batch_add(&due, gort__heap_g(&e));
 		} else if (t == NULL || !gort__timer_up(pp, t, &e, now, &due)) {
-			gort__add_relaxed(&pp->stale, -1u);
+			gort__store_relaxed(&pp->stale_own, pp->stale_own - 1);
 		}
 	}
 	*due.end = NULL;
 	publish(pp);
 	return due.first;
+}
+
+/* The entry leaves from, which is the caller's alone: whoever has it next would have to ask from's holder for its lock. */
+static void unbias(struct gort__heap_entry *e, gort__p *from)
+{
+	gort_timer *t = gort__heap_timer(e);
+
+	if (t != NULL)
+		gort__bias_take_off(&t->lock, from->id + 1);
 }
 
 uint32_t gort__timer_steal(gort__p *to, gort__p *from, gort_time now)
@@ -141,6 +154,7 @@ uint32_t gort__timer_steal(gort__p *to, gort__p *from, gort_time now)
 		struct gort__heap_entry e = from->timers.a[0];
 
 		gort__heap_pop(&from->timers);
+		unbias(&e, from);
 		e.order = to->timer_order++;
 		gort__heap_push(&to->timers, e);
 		n++;
@@ -160,12 +174,14 @@ bool gort__timer_adopt(gort__p *pp, gort__p *from)
 		struct gort__heap_entry e = from->timers.a[0];
 
 		gort__heap_pop(&from->timers);
+		unbias(&e, from);
 		e.order = pp->timer_order++;
 		gort__heap_push(h, e);
 	}
 	gort__store_relaxed(&from->heir, pp);
-	gort__add_relaxed(&pp->stale, gort__load_relaxed(&from->stale));
+	gort__add_relaxed(&pp->stale, gort__load_relaxed(&from->stale) + from->stale_own);
 	gort__store_relaxed(&from->stale, 0);
+	gort__store_relaxed(&from->stale_own, 0);
 	publish(from);
 	publish(pp);
 	return true;
@@ -233,6 +249,7 @@ void gort__timer_call(void)
 void gort__timer_gather(gort__p *pp)
 {
 	struct gort__batch due = { NULL, &due.first };
+	gort__m *mp = pp->m;
 	bool slow = false;
 
 	for (;;) {
@@ -249,19 +266,20 @@ void gort__timer_gather(gort__p *pp)
 		gort__lock_unlock(&gort__sched.lock);
 		if (t == NULL)
 			break;
-		gort__lock_lock(&t->lock);
+		(void)gort__timer_room(pp);
+		gort__bias_lock(mp, &t->lock);
 		/* it may have been stopped, set and entered elsewhere, or have become another timer, since it was in our hands */
 		if (gort__due_drop(&t->due, e.ticket)) {
-			gort__lock_unlock(&t->lock);
+			gort__bias_unlock(mp, &t->lock);
 		} else if (gort__timer_push(pp, t, e.ticket, e.when, GORT__ORDER_NEW)) {
 			t->p = pp;
-			gort__lock_unlock(&t->lock);
+			gort__bias_unlock(mp, &t->lock);
 		} else if (e.when > gort__os_now()) {
 			stray(&gort__sched.slow, t, e.ticket, e.when);
-			gort__lock_unlock(&t->lock);
+			gort__bias_unlock(mp, &t->lock);
 			slow = true;
 		} else {
-			gort__lock_unlock(&t->lock);
+			gort__bias_unlock(mp, &t->lock);
 			gort__timer_up(pp, t, &e, gort__os_now(), &due);
 		}
 	}

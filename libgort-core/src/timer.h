@@ -21,7 +21,7 @@ struct gort__timer_waiter {
 };
 
 struct gort_timer {
-	gort__lock lock;                /* rank: after those of channels and the like, before sched.lock; two are never held */
+	gort__bias lock;                /* rank: before sched.lock. It stays biased from one timer to the next */
 	struct gort__due due;           /* due.h */
 	gort__p *p;                     /* into whose heap the newest entry went; NULL: into a list. Under lock */
 	gort_duration period;           /* under lock */
@@ -42,9 +42,11 @@ struct gort_timer {
 };
 
 /* timer.c */
-void gort__timer_stale(gort__p *pp, int n);
+void gort__timer_stale(gort__p *me, gort__p *pp, int n);
+bool gort__timer_room(gort__p *pp);             /* for one more; false: out of memory. No timer's lock is held */
 #define GORT__ORDER_NEW UINT64_MAX      /* behind those of the same time */
-bool gort__timer_push(gort__p *pp, gort_timer *t, uint64_t number, gort_time when, uint64_t order);    /* false: no memory */
+/* False: there is no room. */
+bool gort__timer_push(gort__p *pp, gort_timer *t, uint64_t number, gort_time when, uint64_t order);
 void gort__timer_stray(gort_timer *t, uint64_t number, gort_time when);         /* to be followed by gort__timer_call */
 void gort__timer_call(void);
 void gort__timer_unstray(gort_timer *t);

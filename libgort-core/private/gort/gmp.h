@@ -121,6 +121,11 @@ struct gort__m {
 	uint32_t tid;                   /* the kernel's number of the thread; 0: it has none now; (r) */
 	gort__m *all;                   /* the M made before; fixed */
 	uint32_t random;                /* (m) */
+	struct {                        /* src/clock.h; (m) */
+		uint64_t counter;       /* the processor's, when the clock was read last */
+		gort_time time;         /* the clock then */
+		gort_time said;         /* the latest time that was counted from */
+	} clock;
 	uint64_t loot_tick;             /* its P's tick when it got goroutines from elsewhere; 0: they have been judged; (m) */
 	gort_time loot_at;              /* when that was; (m) */
 	uint32_t loot_n;                /* and how many; (m) */

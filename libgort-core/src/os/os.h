@@ -11,6 +11,8 @@
 
 /* Monotonic nanoseconds. */
 gort_time gort__os_now(void);
+/* Does the system make its clocks of this, which it names as it likes? May take system calls. */
+bool gort__os_clock_is(const char *source);
 
 /* Sleeps while *word == expected, until woken or the deadline (GORT_FOREVER: none). May return early for no reason. */
 void gort__os_futex_wait(uint32_t *word, uint32_t expected, gort_time deadline);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sleeping and waking by futex, and sleeping by the clock. */
+/* The clock, sleeping and waking by futex, and sleeping by the clock. */
 #include "os/os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,24 @@ gort_time gort__os_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (gort_time)ts.tv_sec * GORT_SECOND + ts.tv_nsec;
+}
+
+bool gort__os_clock_is(const char *source)
+{
+	int saved = errno, fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+	char name[32];
+	ssize_t n = -1;
+
+	if (fd >= 0) {
+		n = read(fd, name, sizeof name - 1);
+		close(fd);
+	}
+	errno = saved;
+	if (n <= 0)
+		return false;
+	name[n] = '\0';
+	name[strcspn(name, "\n")] = '\0';
+	return strcmp(name, source) == 0;
 }
 
 static struct timespec *to_timespec(struct timespec *ts, gort_time t)
