@@ -121,9 +121,6 @@ static const model_test tests[] = {
 	  finish, .lengthy = true },
 	{ "a reader, twice, and two writers", setup, THREADS({ "reader", reads_twice }, { "writer", writes }, { "writer 2", writes }),
 	  finish, .alike = 2, .lengthy = true },
-	{ "two readers and two writers", setup,
-	  THREADS({ "reader", reads }, { "reader 2", reads }, { "writer", writes }, { "writer 2", writes }), finish, .alike = 2,
-	  .lengthy = true },
 
 	{ "fault: the word orders nothing", setup, THREADS({ "reader", reads }, { "writer", writes }), finish, relaxed_word,
 	  "data race" },
