@@ -64,7 +64,7 @@ def whole(source, work, kind):
         needed = run('readelf', '-d', p) if shutil.which('readelf') else ''
         if needed and ('libgort' in needed) != (kind == 'shared'):
             sys.exit('not linked %s:\n%s' % (kind, needed))
-    extra = built(b, 'gort-bench') + built(b, 'test-*') + built(b, 'wordcount')
+    extra = built(b, 'gort-bench') + built(b, 'test-*') + built(b, 'wordcount') + built(b, '*.3')
     if extra:
         sys.exit('built in a subproject: %s' % extra)
 

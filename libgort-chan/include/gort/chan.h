@@ -125,7 +125,14 @@ typedef struct gort_case {
 	int result;             /* set in the case that ran: 0, or -EPIPE for a receive from a closed channel */
 } gort_case;
 
-/* Initialisers of an array of gort_case, in C and C++. */
+/**
+ * GORT_CASE_SEND, GORT_CASE_RECV - the initialisers of a gort_case
+ *
+ * One that sends what ptr points to, one that receives to there; ptr may be NULL as in gort_chan_send and gort_chan_recv. In C
+ * and C++. Go: case c <- v, case v, ok = <-c.
+ *
+ *     gort_case cases[] = { GORT_CASE_RECV(in, &v), GORT_CASE_SEND(out, &w) };
+ */
 #ifdef __cplusplus
 #define GORT_CASE_SEND(c, ptr) { (c), const_cast<void *>(static_cast<const void *>(ptr)), GORT_OP_SEND, 0 }
 #define GORT_CASE_RECV(c, ptr) { (c), (ptr), GORT_OP_RECV, 0 }

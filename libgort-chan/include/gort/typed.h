@@ -181,10 +181,18 @@
 #define GORT_SELECT_UNTIL(deadline, ...) \
 	GORT__SELECT(gort_select_until(gort__cases, GORT__CASES, (deadline)), __VA_ARGS__)
 
-/** GORT_ON_RECV - a case that receives into *ptr, which gets zeroes when the channel is closed; ptr as for gort_recv. */
+/** GORT_ON_RECV - a case that receives into *ptr. It gets zeroes when the channel is closed; ptr is as for gort_recv. */
 #define GORT_ON_RECV(c, ptr) { (c).gort__chan, GORT__PLACE(c, ptr), GORT_OP_RECV, 0 }
 
-/** GORT_ON_RECV_OK - as GORT_ON_RECV, and if this case runs, *result, an int, gets 0, or -EPIPE when the channel is closed. */
+/**
+ * GORT_ON_RECV_OK - as GORT_ON_RECV, and says whether the channel is closed
+ *
+ * If this case runs, *result, an int, gets 0, or -EPIPE when the channel is closed and drained.
+ *
+ *     switch (GORT_SELECT(GORT_ON_RECV_OK(in, &v, &err), GORT_ON_SEND(out, w))) {
+ *     case 0: if (err != 0) return; break;
+ *     }
+ */
 #define GORT_ON_RECV_OK(c, ptr, result) \
 	{ (c).gort__chan, GORT__PLACE(c, ptr), GORT_OP_RECV, \
 	  gort__ok_note(&gort__oks, &(struct gort__ok){ GORT__POINTER(*(int **)0, result), 0, NULL }) }

@@ -26,7 +26,7 @@ typedef struct gort_context_hook gort_context_hook;
 /* --- making them ------------------------------------------------------------------------------------------------ */
 
 /**
- * gort_context_background, gort_context_todo - the roots
+ * gort_context_background, gort_context_todo - the root contexts
  *
  * Never cancelled, without deadline and values; there is one of each, for ever: ref and unref do nothing, cancelling one
  * panics. todo is for where it is not clear yet which context to use. Never blocks. Go: context.Background, context.TODO.
@@ -95,7 +95,7 @@ GORT_API void gort_context_unref(gort_context *ctx);
 /* --- cancelling ------------------------------------------------------------------------------------------------- */
 
 /**
- * gort_context_cancel - cancel it, and all its descendants
+ * gort_context_cancel - cancel a context, and all its descendants
  *
  * With -ECANCELED. When the call that was first returns, every descendant is done, or being cancelled by another call just
  * now; later ones do nothing. A root panics:
@@ -105,7 +105,7 @@ GORT_API void gort_context_unref(gort_context *ctx);
 GORT_API void gort_context_cancel(gort_context *ctx);
 
 /**
- * gort_context_cancel_cause - cancel it, and say why
+ * gort_context_cancel_cause - cancel a context, and say why
  *
  * As gort_context_cancel; gort_context_cause of it, and of all descendants that this cancels, gives err (0: -ECANCELED) and
  * why, which is copied and may be NULL. If there is no memory for the copy the words are lost. Go: the CancelCauseFunc.
@@ -115,7 +115,7 @@ GORT_API void gort_context_cancel(gort_context *ctx);
 GORT_API void gort_context_cancel_cause(gort_context *ctx, int err, const char *why);
 
 /**
- * gort_context_drop - cancel and unref
+ * gort_context_drop - cancel a context, and give up the reference
  *
  * What most callers want when they are done with a context. A root panics; for one without a cancellation of its own it is
  * gort_context_unref. NULL is fine. Blocks if gort_context_unref does. Go: defer cancel().
@@ -136,7 +136,7 @@ GORT_API void gort_context_drop(gort_context *ctx);
 GORT_API gort_chan *gort_context_done(gort_context *ctx);
 
 /**
- * gort_context_err - why it is done
+ * gort_context_err - why a context is done
  *
  * 0 while it is not, -ECANCELED, or -ETIMEDOUT for a deadline that has passed. Never blocks. Go: ctx.Err().
  */
@@ -151,11 +151,15 @@ GORT_API int gort_context_err(gort_context *ctx);
  */
 GORT_API int gort_context_cause(gort_context *ctx, const char **why);
 
-/** gort_context_is_done - has it been cancelled, or its deadline passed? Never blocks; some nanoseconds. Go: ctx.Err() != nil. */
+/**
+ * gort_context_is_done - whether a context is done
+ *
+ * True: it has been cancelled, or its deadline has passed. Never blocks; some nanoseconds. Go: ctx.Err() != nil.
+ */
 GORT_API bool gort_context_is_done(gort_context *ctx);
 
 /**
- * gort_context_deadline - when it will be done at the latest
+ * gort_context_deadline - when a context will be done at the latest
  *
  * True: it has a deadline, its own or an ancestor's earlier one, and *t (t may be NULL) is that. Never blocks. Go:
  * ctx.Deadline().

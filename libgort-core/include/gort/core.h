@@ -570,8 +570,8 @@ GORT_API int gort_traceback(int fd);
  * To a file of JSON for Perfetto or Chrome's about:tracing: a track for each P, with what ran there, why it stopped, spawns,
  * steals and Ps taken back. Memory is bounded; events that come too fast to be written are left out, and counted on stderr
  * at the end. The file ends well at exit() too. 0 or a negative errno: -EBUSY while there is a trace, -EINVAL for no path or
- * for a stop without a trace, those of opening and writing the file. May block in the kernel. From anywhere. Go:
- * runtime/trace.Start, Stop. GORT_DEBUG=trace=PATH traces the whole program.
+ * for a stop without a trace, those of opening and writing the file. GORT_DEBUG=trace=PATH traces the whole program. May block
+ * in the kernel. From anywhere. Go: runtime/trace.Start, Stop.
  *
  *     gort_trace_start("run.json"); ...; gort_trace_stop();
  */

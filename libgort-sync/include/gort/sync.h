@@ -48,29 +48,30 @@ static inline void gort__mutex_lock_inline(gort_mutex *m)
 #  define gort_mutex_lock(m) gort__mutex_lock_inline(m)
 #endif
 
-/** gort_mutex_try_lock - take it if it is free; true: taken. Never blocks. Go: Mutex.TryLock. */
+/** gort_mutex_try_lock - take the mutex if it is free; true: taken. Never blocks. Go: Mutex.TryLock. */
 GORT_API bool gort_mutex_try_lock(gort_mutex *m);
 
 /**
- * gort_mutex_lock_until - take it, or give up at the deadline
+ * gort_mutex_lock_until - take the mutex, or give up at the deadline
  *
  * 0 or -ETIMEDOUT; a deadline that has passed beats a free mutex. Blocks.
  */
 GORT_API int gort_mutex_lock_until(gort_mutex *m, gort_time deadline);
 
 /**
- * gort_mutex_unlock - give it back
+ * gort_mutex_unlock - give the mutex back
  *
  * By any goroutine, not only the one that locked it. Fatal when it is not locked: "sync: unlock of unlocked mutex". Never
  * blocks. Go: Mutex.Unlock.
  */
 GORT_API void gort_mutex_unlock(gort_mutex *m);
 
-/*
- * GORT_MUTEX_SCOPE(mutex_pointer): takes the mutex, and unlocks it at the end of the C scope, however that is left: by its
- * closing brace, return, break, goto, and by a panic or gort_goexit that comes through, with -fexceptions and without, in C
- * and C++. (A C++ exception needs -fexceptions, and longjmp unlocks nothing.) A declaration: it stands where one may. Blocks.
- * Go: mu.Lock(); defer mu.Unlock().
+/**
+ * GORT_MUTEX_SCOPE - hold the mutex to the end of the C scope
+ *
+ * Takes it as gort_mutex_lock, and unlocks it however the scope is left: by its closing brace, return, break, goto, and by a
+ * panic or gort_goexit that comes through, with -fexceptions and without, in C and C++. (A C++ exception needs -fexceptions,
+ * and longjmp unlocks nothing.) A declaration: it stands where one may. Blocks. Go: mu.Lock(); defer mu.Unlock().
  *
  *     GORT_MUTEX_SCOPE(&account->mutex);
  *     if (account->sum < n) return -ERANGE;
@@ -113,32 +114,32 @@ typedef struct gort_rwmutex {
 GORT_API void gort_rwmutex_rlock(gort_rwmutex *m);
 
 /**
- * gort_rwmutex_try_rlock - take it for reading if no writer has it or waits
+ * gort_rwmutex_try_rlock - take the mutex for reading if no writer has it or waits
  *
  * True: taken. Never blocks. Go: RWMutex.TryRLock.
  */
 GORT_API bool gort_rwmutex_try_rlock(gort_rwmutex *m);
 
 /**
- * gort_rwmutex_runlock - give it back after reading
+ * gort_rwmutex_runlock - give the mutex back after reading
  *
  * By any goroutine. Fatal when nobody reads: "sync: RUnlock of unlocked RWMutex". Never blocks. Go: RWMutex.RUnlock.
  */
 GORT_API void gort_rwmutex_runlock(gort_rwmutex *m);
 
 /**
- * gort_rwmutex_lock - take it for writing
+ * gort_rwmutex_lock - take the mutex for writing
  *
  * Blocks while anybody else has it. Readers that come meanwhile wait; those that have come by the time it is given back go
  * before the next writer. Go: RWMutex.Lock.
  */
 GORT_API void gort_rwmutex_lock(gort_rwmutex *m);
 
-/** gort_rwmutex_try_lock - take it for writing if nobody has it; true: taken. Never blocks. Go: RWMutex.TryLock. */
+/** gort_rwmutex_try_lock - take the mutex for writing if nobody has it; true: taken. Never blocks. Go: RWMutex.TryLock. */
 GORT_API bool gort_rwmutex_try_lock(gort_rwmutex *m);
 
 /**
- * gort_rwmutex_unlock - give it back after writing
+ * gort_rwmutex_unlock - give the mutex back after writing
  *
  * By any goroutine. Fatal when nobody writes: "sync: Unlock of unlocked RWMutex". Never blocks. Go: RWMutex.Unlock.
  */
@@ -193,7 +194,7 @@ typedef struct gort_waitgroup {
  */
 GORT_API void gort_waitgroup_add(gort_waitgroup *wg, int n);
 
-/** gort_waitgroup_done - one fewer; the last one wakes the waiters. Never blocks. Go: WaitGroup.Done. */
+/** gort_waitgroup_done - one fewer to wait for; the last one wakes the waiters. Never blocks. Go: WaitGroup.Done. */
 GORT_API void gort_waitgroup_done(gort_waitgroup *wg);
 
 /**
@@ -204,7 +205,11 @@ GORT_API void gort_waitgroup_done(gort_waitgroup *wg);
  */
 GORT_API void gort_waitgroup_wait(gort_waitgroup *wg);
 
-/** gort_waitgroup_wait_until - as wait; -ETIMEDOUT at the deadline, and also when one that has passed meets a count of 0. */
+/**
+ * gort_waitgroup_wait_until - wait until the count is 0, or give up at the deadline
+ *
+ * 0 or -ETIMEDOUT; a deadline that has passed beats a count of 0. Panics as gort_waitgroup_wait. Blocks.
+ */
 GORT_API int gort_waitgroup_wait_until(gort_waitgroup *wg, gort_time deadline);
 
 /**
@@ -272,10 +277,10 @@ typedef struct gort_cond {
 GORT_API void gort_cond_wait(gort_cond *c, gort_mutex *m);
 
 /**
- * gort_cond_wait_until - as wait, with a deadline
+ * gort_cond_wait_until - wait for a signal, or give up at the deadline
  *
- * 0 or -ETIMEDOUT; the mutex is held in both cases, and after -ETIMEDOUT no signal was used up. With a deadline that has
- * passed the mutex is not let go of. Blocks.
+ * As gort_cond_wait. 0 or -ETIMEDOUT; the mutex is held in both cases, and after -ETIMEDOUT no signal was used up. With a
+ * deadline that has passed the mutex is not let go of. Blocks.
  */
 GORT_API int gort_cond_wait_until(gort_cond *c, gort_mutex *m, gort_time deadline);
 
@@ -298,18 +303,22 @@ typedef struct gort_sem {
 	void *spare;
 } gort_sem;
 
-/* n to be taken; at most 2^62. */
+/**
+ * GORT_SEM_INIT - the initialiser of a semaphore
+ *
+ * n to be taken, at most 2^62. Go: NewWeighted.
+ */
 #define GORT_SEM_INIT(n) { (n), 0, NULL, NULL }
 
 /**
- * gort_sem_init - as GORT_SEM_INIT, at run time, while nobody uses it
+ * gort_sem_init - initialise a semaphore as GORT_SEM_INIT does, at run time, while nobody uses it
  *
  * Panics for n < 0 or above 2^62. Never blocks. Go: NewWeighted.
  */
 GORT_API void gort_sem_init(gort_sem *s, int64_t n);
 
 /**
- * gort_sem_acquire - take n of it
+ * gort_sem_acquire - take n of a semaphore
  *
  * Blocks until they are there. First in, first out: a small request waits behind a big one. Panics for n < 0, and for more
  * than the whole, which would never be there. Go: Weighted.Acquire.
@@ -319,18 +328,22 @@ GORT_API void gort_sem_init(gort_sem *s, int64_t n);
  */
 GORT_API void gort_sem_acquire(gort_sem *s, int64_t n);
 
-/** gort_sem_acquire_until - as acquire; 0, or -ETIMEDOUT and nothing is taken. Blocks. */
+/**
+ * gort_sem_acquire_until - take n of a semaphore, or give up at the deadline
+ *
+ * As gort_sem_acquire. 0, or -ETIMEDOUT and nothing is taken. Blocks.
+ */
 GORT_API int gort_sem_acquire_until(gort_sem *s, int64_t n, gort_time deadline);
 
 /**
- * gort_sem_try_acquire - take n if they are there and nobody waits
+ * gort_sem_try_acquire - take n of a semaphore if they are there and nobody waits
  *
  * True: taken. More than the whole is never there. Panics for n < 0. Never blocks. Go: Weighted.TryAcquire.
  */
 GORT_API bool gort_sem_try_acquire(gort_sem *s, int64_t n);
 
 /**
- * gort_sem_release - give n back
+ * gort_sem_release - give n of a semaphore back
  *
  * Panics "semaphore: released more than held", and for n < 0. Never blocks. Go: Weighted.Release.
  */
@@ -362,7 +375,11 @@ typedef struct gort_errgroup {
  */
 GORT_API int gort_errgroup_go(gort_errgroup *eg, int (*fn)(void *arg), void *arg);
 
-/** gort_errgroup_wait - wait for all; the first result that was not 0, else 0. For one caller. Blocks. Go: Group.Wait. */
+/**
+ * gort_errgroup_wait - wait for all goroutines of the group
+ *
+ * The first result that was not 0, else 0. For one caller. Blocks. Go: Group.Wait.
+ */
 GORT_API int gort_errgroup_wait(gort_errgroup *eg);
 
 /**
@@ -388,14 +405,14 @@ typedef struct gort_barrier gort_barrier;
 GORT_API gort_barrier *gort_barrier_new(int n);
 
 /**
- * gort_barrier_wait - wait until n have come
+ * gort_barrier_wait - wait until as many as the barrier is for have come
  *
  * True for one of them, the last. The next round may begin at once, and the barrier may be freed by any of them that has
  * returned. Blocks.
  */
 GORT_API bool gort_barrier_wait(gort_barrier *b);
 
-/** gort_barrier_free - free it; NULL is fine. Panics while some wait. Never blocks. */
+/** gort_barrier_free - free a barrier; NULL is fine. Panics while some wait. Never blocks. */
 GORT_API void gort_barrier_free(gort_barrier *b);
 
 /* --- pool: Go's sync.Pool -------------------------------------------------------------------------------------------- */
@@ -419,10 +436,10 @@ GORT_API gort_pool *gort_pool_new(void *(*create)(void *arg), void (*destroy)(vo
  */
 GORT_API void *gort_pool_get(gort_pool *p);
 
-/** gort_pool_put - one for others to use; NULL is nothing. Reschedules at most, but for what destroy does. Go: Pool.Put. */
+/** gort_pool_put - give the pool an object; NULL is nothing. Reschedules at most, but for what destroy does. Go: Pool.Put. */
 GORT_API void gort_pool_put(gort_pool *p, void *item);
 
-/** gort_pool_free - destroy what is in it, and free it, when nobody uses it any more; NULL is fine. */
+/** gort_pool_free - destroy what is in the pool, and free it; NULL is fine. Only when nobody uses it any more. */
 GORT_API void gort_pool_free(gort_pool *p);
 
 /* --- singleflight: Go's golang.org/x/sync/singleflight ------------------------------------------------------------- */
@@ -445,7 +462,7 @@ GORT_API gort_singleflight *gort_singleflight_new(void);
 GORT_API int gort_singleflight_do(gort_singleflight *s, const char *key, int (*fn)(void *arg, void **value), void *arg,
 				  void **value, bool *shared);
 
-/** gort_singleflight_free - free it; NULL is fine. Panics while a call is under way. Never blocks. */
+/** gort_singleflight_free - free a group of calls; NULL is fine. Panics while a call is under way. Never blocks. */
 GORT_API void gort_singleflight_free(gort_singleflight *s);
 
 GORT_EXTERN_C_END
