@@ -57,6 +57,48 @@ static void idle_m_remove(gort__m *mp)
 	gort__store_relaxed(&gort__sched.nidle_m, gort__sched.nidle_m - 1);
 }
 
+gort__m *gort__idle_m_free(void)
+{
+	gort__m *mp = gort__sched.idle_m;
+
+	while (mp != NULL && (mp->npreempted > 0 || mp == gort__sched.timer_m))
+		mp = mp->link;
+	if (mp != NULL)
+		idle_m_remove(mp);
+	return mp;
+}
+
+/*
+ * gp can go on on its own M only (preempt.c). If that one sleeps it gets our P, to run gp; else it is told, and finds gp when
+ * it next looks for something to run.
+ */
+void gort__send_home(gort__m *mp, gort_g *gp)
+{
+	gort__m *home = gp->m;
+	gort__p *pp = NULL;
+	bool bare = false;
+
+	gort__lock_lock(&gort__sched.lock);
+	if (home->idle) {
+		idle_m_remove(home);
+		bare = drop_timer_role(home);
+		home->next_g = gp;
+		pp = gort__p_release(mp);
+	} else {
+		gp->link = NULL;
+		if (home->inbox != NULL)
+			home->inbox_last->link = gp;
+		else
+			gort__store_relaxed(&home->inbox, gp);
+		home->inbox_last = gp;
+	}
+	gort__lock_unlock(&gort__sched.lock);
+	if (pp != NULL)
+		gort__m_hand(home, pp, false);
+	if (bare)
+		gort__sysmon_timers();
+}
+
 /* pp is the caller's; an M is to run it. */
 static void start_m(gort__p *pp, bool spinning)
 {
@@ -70,7 +112,7 @@ static void start_m(gort__p *pp, bool spinning)
 	gort__lock_unlock(&gort__sched.lock);
 	if (mp != NULL) {
 		gort__m_hand(mp, pp, spinning);
-	} else if (!gort__m_start(pp, spinning)) {
+	} else if (!gort__m_start(pp, spinning, NULL)) {
 		/* no thread to be had: the running ones do the work */
 		gort__lock_lock(&gort__sched.lock);
 		gort__p_to_idle(pp);
@@ -290,15 +332,21 @@ static void go_idle(gort__m *mp)
 {
 	gort_time deadline = GORT_FOREVER;
 	gort__p *pp = NULL;
+	gort_g *found = NULL;
 	bool spun;
 
 	gort__lock_lock(&gort__sched.lock);
 	if (mp->p != NULL) {
-		if (gort__sched.queued > 0) {
+		if (gort__sched.queued > 0 || mp->inbox != NULL) {
 			gort__lock_unlock(&gort__sched.lock);
 			return;
 		}
 		gort__p_to_idle(gort__p_release(mp));
+	}
+	/* found by others for us, and we have no P: whoever finds them again hands us its own */
+	if (gort__unlikely(mp->inbox != NULL)) {
+		found = mp->inbox;
+		gort__store_relaxed(&mp->inbox, NULL);
 	}
 	/* once in the list, spinning is for its waker to set */
 	spun = mp->spinning;
@@ -310,6 +358,12 @@ static void go_idle(gort__m *mp)
 	gort__lock_unlock(&gort__sched.lock);
 	if (spun)
 		gort__add_seq_cst(&gort__sched.nspinning, -1u);
+	while (gort__unlikely(found != NULL)) {
+		gort_g *gp = found;
+
+		found = gp->link;
+		gort__enqueue_global(gp, gp, 1);
+	}
 
 	gort__fence_heavy();                            /* far half of gort__enqueue's look at npidle */
 	gort__lock_lock(&gort__sched.lock);
@@ -434,6 +488,8 @@ static gort_g *find(gort__m *mp)
 		}
 		if (gort__load_relaxed(&gort__sched.orphaned) > 0)
 			gort__p_adopt(pp);
+		if (gort__unlikely(gort__load_relaxed(&mp->inbox) != NULL))
+			gort__inbox_open(mp);
 		gort__run_timers(pp);
 		gp = gort__next_local(pp);
 		if (gp != NULL)

@@ -131,7 +131,7 @@ static void refused(int err)
 		gort__say("no more threads to be had (%s): goroutines that block keep their processors", gort_strerror(err));
 }
 
-bool gort__m_start(gort__p *pp, bool spinning)
+bool gort__m_start(gort__p *pp, bool spinning, gort_g *gp)
 {
 	gort__m *mp = gort__m_allowed() ? m_new() : NULL;
 	int err;
@@ -139,6 +139,7 @@ bool gort__m_start(gort__p *pp, bool spinning)
 	if (mp == NULL)
 		return false;
 	mp->next_p = pp;
+	mp->next_g = gp;
 	mp->spinning = spinning;
 	err = gort__os_thread(m_main, mp, THREAD_STACK, "gort", false);
 	if (err != 0) {

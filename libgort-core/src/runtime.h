@@ -152,6 +152,7 @@ struct gort__options {
 	size_t stack_max;               /* 0: the default sizes */
 	enum gort__guard guard;         /* os.h */
 	bool retake;
+	bool signal;                    /* by a signal from those that compute: preempt.c */
 	char trace[128];                /* the path; empty: none */
 	uint32_t threads;               /* of ours, at most */
 	bool quit;                      /* traceback=quit */
@@ -176,7 +177,8 @@ bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg);       /* every 
 
 /* m.c */
 bool gort__m_allowed(void);                     /* may there be one more now? Says so once when it is past the bound */
-bool gort__m_start(gort__p *pp, bool spinning); /* a new thread with pp; false: none to be had */
+/* A new thread with pp, to go on with gp first unless that is NULL; false: none to be had. */
+bool gort__m_start(gort__p *pp, bool spinning, gort_g *gp);
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle M, taken off the list, with pp */
 int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */
 void gort__m_init(void);
@@ -199,9 +201,12 @@ bool gort__run_timers(gort__p *pp);             /* true: it made some goroutines
 gort__m *gort__wait_for_p(gort__m *mp);         /* the M has no P and its goroutine needs one */
 
 void gort__part_with_p(gort__m *mp);            /* the P goes to others */
+gort__m *gort__switch_off(gort__m *mp);         /* entered, without a P: to g0; another M has the goroutine */
 
 /* idle.c */
 gort_g *gort__find_runnable(gort__m *mp);       /* on g0: the next goroutine, however long it takes */
+void gort__send_home(gort__m *mp, gort_g *gp);  /* on g0, with a P: gp can go on on another M only */
+gort__m *gort__idle_m_free(void);               /* under sched.lock: an idle M that no goroutine waits for, off the list */
 void gort__wake_someone(void);                  /* if a P is idle and nobody is looking already */
 #define GORT__MOVE_COST (250 * GORT_NANOSECOND) /* of a goroutine to another P: its descriptor, its stack, what it works on */
 #define GORT__CALM_RATE (2 * GORT_MICROSECOND)  /* mean time between decisions below which a P drains fast */
@@ -280,6 +285,12 @@ void gort__sysmon_timers(void);                 /* an idle P's timers are withou
 
 void gort__sysmon_poke(void);                   /* it should look now; safe in a signal handler */
 bool gort__sysmon_here(void);                   /* is the caller the monitor? */
+
+/* preempt.c */
+const char *gort__preempt_init(void);           /* NULL, or why preempt=signal is not to be had */
+void gort__preempt(gort__m *mp);                /* the monitor's: its goroutine is to give way */
+void gort__inbox_open(gort__m *mp);             /* entered, with a P: what is in the M's inbox, to the ring */
+gort__m *gort__move_off(gort__m *mp);           /* entered: to a thread that no other goroutine waits for, if there is one */
 
 /* watch.c */
 void gort__watch_init(void);

@@ -232,6 +232,8 @@ bool gort__run_timers(gort__p *pp)
 /* Every 16th decision: what cannot wait for an empty queue. A goroutine to run at once, or NULL. */
 static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 {
+	if (gort__unlikely(gort__load_relaxed(&pp->m->inbox) != NULL))
+		gort__inbox_open(pp->m);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.orphaned) > 0))
 		gort__p_adopt(pp);
 	gort__run_timers(pp);
@@ -405,8 +407,8 @@ static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 			gort__load_relaxed(&gp->status) == GORT__G_WAITING ? gort__load_relaxed(&gp->wait_reason) : NULL);
 	err = *mp->errno_at;
 	if (gort__likely(next != NULL)) {
-		if (gort__unlikely(next->flags & (GORT__G_FRESH | GORT__G_LOCKED))) {
-			if (next->flags & GORT__G_LOCKED)
+		if (gort__unlikely(next->flags & (GORT__G_FRESH | GORT__G_STUCK))) {
+			if (next->flags & GORT__G_STUCK)
 				goto g0;
 			begin(mp->p, next);
 		} else if (gort__unlikely(gort__load_acquire(&next->ctx.running)))        /* pairs with ctx_switch */
@@ -495,6 +497,12 @@ static gort__m *locked_wait(gort__m *mp)
 	gort__store_relaxed(&mp->curg->status, GORT__G_RUNNING);
 	*mp->errno_at = err;
 	return mp;
+}
+
+/* To g0. The caller's goroutine, made runnable, is another M's, which waits until it has left its stack. */
+gort__m *gort__switch_off(gort__m *mp)
+{
+	return switch_to(mp, mp->curg, NULL);
 }
 
 /* The M has no P and its goroutine needs one: waits in the global queue for its turn. */
@@ -671,7 +679,7 @@ static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
 static inline bool plain_switch(gort__m *mp, gort_g *next)
 {
 	return gort__likely(gort__load_relaxed(&mp->hold.depth) == 1) && gort__likely(!in_exception(mp)) &&
-	       gort__likely(!(next->flags & (GORT__G_FRESH | GORT__G_LOCKED))) &&
+	       gort__likely(!(next->flags & (GORT__G_FRESH | GORT__G_STUCK))) &&
 	       gort__likely(!gort__load_acquire(&next->ctx.running));   /* pairs with ctx_switch */
 }
 
@@ -751,6 +759,10 @@ void gort__sched_loop(gort__m *mp)
 			gort__lock_unlock(&gort__sched.lock);
 			unrest();
 			gort__m_hand(gp->m, pp, false);
+			continue;
+		}
+		if (gort__unlikely((gp->flags & GORT__G_PREEMPTED) && gp->m != mp)) {
+			gort__send_home(mp, gp);
 			continue;
 		}
 		if (gp->flags & GORT__G_FRESH) {
@@ -833,7 +845,9 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 		/* whatever the thread has been made into by its goroutine, nobody else shall have it: Go's rule */
 		if (mp->pins > 0)
 			gort__fatal("a goroutine ends with preemption disabled");
-		mp->dying = true;
+		/* but for goroutines that can go on on no other, for want of a thread to move this one to */
+		mp->dying = mp->npreempted == 0;
+		mp->locks = 0;
 	}
 	if (gort__unlikely(gp->flags & GORT__G_OWN_STACK)) {
 		mp->dead = gp;                  /* cannot be unmapped while we stand on it */
@@ -855,7 +869,7 @@ static GORT__NO_TSAN gort_g *end(gort__m *mp, gort_g *gp)
 		gort__stack_put(pp, gp->stack);
 		give_up(mp, gp);
 	}
-	if (next == NULL || (next->flags & GORT__G_LOCKED) ||
+	if (next == NULL || (next->flags & GORT__G_STUCK) ||
 	    (!(next->flags & GORT__G_FRESH) && gort__load_acquire(&next->ctx.running) != 0)) {
 		mp->next_g = next;
 		mp->curg = NULL;

@@ -127,12 +127,11 @@ static const char *read_word(char *word)
 		return NULL;
 	}
 	if (strcmp(word, "preempt") == 0) {
-		if (strcmp(value, "off") == 0)
-			gort__options.retake = false;
-		else if (strcmp(value, "signal") == 0)
-			return "not supported by this version; using retake";
-		else if (strcmp(value, "auto") != 0 && strcmp(value, "retake") != 0)
+		if (strcmp(value, "off") != 0 && strcmp(value, "signal") != 0 && strcmp(value, "auto") != 0 &&
+		    strcmp(value, "retake") != 0)
 			return "not auto, retake, signal or off";
+		gort__options.retake = strcmp(value, "off") != 0;
+		gort__options.signal = strcmp(value, "signal") == 0;
 		return NULL;
 	}
 	if (strcmp(word, "threads") == 0) {
@@ -222,6 +221,14 @@ static int start(void)
 			once_per_process = true;
 		}
 	}
+	if (err == 0 && gort__options.signal) {
+		const char *why = gort__preempt_init();
+
+		if (why != NULL) {
+			gort__options.signal = false;
+			say("GORT_DEBUG word ", "preempt=signal", why);
+		}
+	}
 	if (err == 0 && gort__options.quit)
 		err = gort__traceback_on_quit();
 	if (err == 0)
@@ -233,7 +240,7 @@ static int start(void)
 		gort__lock_lock(&gort__sched.lock);
 		pp = gort__p_from_idle(0);
 		gort__lock_unlock(&gort__sched.lock);
-		if (!gort__m_start(pp, false))
+		if (!gort__m_start(pp, false, NULL))
 			err = -EAGAIN;
 	}
 	return err;

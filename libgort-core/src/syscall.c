@@ -20,6 +20,10 @@ void gort_syscall_enter(void)
 		gort__leave(gort__enter());
 		mp = gort__m_self();
 	}
+	if (gort__unlikely(mp->npreempted > 0)) {
+		gort__leave(gort__move_off(gort__enter()));
+		mp = gort__m_self();
+	}
 	depth = gort__load_relaxed(&mp->hold.depth);
 	if (gort__unlikely((depth & ~GORT__DEPTH_PINNED) != 0))
 		gort__fatal(depth & GORT__DEPTH_ANNOUNCED ? "gort_syscall_enter after gort_syscall_enter" :
@@ -52,6 +56,8 @@ int gort_blocking(int (*fn)(void *arg), void *arg)
 	if (fn == NULL)
 		gort__fatal("gort_blocking of nil func value");
 	mp = gort__enter();
+	if (gort__unlikely(mp->npreempted > 0))
+		mp = gort__move_off(mp);
 	if (mp->p != NULL && mp->pins == 0)
 		gort__part_with_p(mp);
 	gort__leave(mp);
@@ -80,6 +86,8 @@ void gort_lock_os_thread(void)
 {
 	gort__m *mp = gort__enter();
 
+	if (gort__unlikely(mp->npreempted > 0))
+		mp = gort__move_off(mp);
 	if (mp->bound == NULL) {                /* a plain thread is locked to itself as it is */
 		if (mp->locks == UINT32_MAX)
 			gort__fatal("gort_lock_os_thread nesting overflow");
@@ -104,6 +112,8 @@ void gort_preempt_disable(void)
 {
 	gort__m *mp = gort__enter();
 
+	if (gort__unlikely(mp->npreempted > 0))
+		mp = gort__move_off(mp);
 	if (mp->pins == UINT32_MAX)
 		gort__fatal("gort_preempt_disable nesting overflow");
 	if (mp->pins++ == 0) {

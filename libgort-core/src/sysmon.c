@@ -7,7 +7,8 @@
  *   its thread asleep in the kernel  after 100 microseconds without a scheduling decision
  *   its thread running, or ready to  after a slice; one inside the library is asked to yield instead
  *
- * The goroutine goes on as a plain thread until its next call. Where nothing waits nothing is taken. A slice is short while
+ * With preempt=signal one that runs is interrupted instead (preempt.c). Otherwise the goroutine goes on as a plain thread until
+ * its next call. Where nothing waits nothing is taken. A slice is short while
  * few threads run that way, as one more costs little then and whoever waits gets on sooner.
  *
  * It also sees to timers that nobody watches, gives deep stacks back to the system, and reports a deadlock.
@@ -172,7 +173,7 @@ static gort_time look_at(gort__p *pp, gort_time now)
 		gort__wake_someone();
 	}
 	/* a thread that blocks does nothing with its P, which can come and get what waits elsewhere */
-	waits = gort__options.retake && others_wait(pp, now);
+	waits = gort__options.retake && (others_wait(pp, now) || (mp != NULL && gort__load_relaxed(&mp->inbox) != NULL));
 	wanted = waits || (gort__options.retake && mon.surplus && gort__load_relaxed(&gort__sched.npidle) == 0);
 	if (mp == NULL) {
 		pp->seen.m = NULL;
@@ -205,6 +206,12 @@ static gort_time look_at(gort__p *pp, gort_time now)
 		/* as in take */
 		if (gort__load_relaxed(&gort__sched.npidle) > 0)
 			gort__wake_someone();
+		pp->seen.gap = 2 * pp->seen.gap < MILLI ? 2 * pp->seen.gap : MILLI;
+		return now + pp->seen.gap < pp->seen.at + slice() ? now + pp->seen.gap : pp->seen.at + slice();
+	}
+	if (gort__options.signal && !blocked) {
+		/* it may not do here: then soon again, while the goroutine is the same one */
+		gort__preempt(mp);
 		pp->seen.gap = 2 * pp->seen.gap < MILLI ? 2 * pp->seen.gap : MILLI;
 		return now + pp->seen.gap;
 	}

@@ -520,7 +520,7 @@ typedef struct gort_stats {
 	uint64_t stack_slots, stack_bytes;      /* address space there is for them; memory is used as touched */
 	/* since the start */
 	uint64_t spawns, switches, parks, steals;
-	uint64_t retakes, preemptions;  /* Ps taken from blocked threads, and from computing ones */
+	uint64_t retakes, preemptions;  /* Ps taken from blocked threads, and from computing ones (or those interrupted) */
 	uint64_t polls;
 	/* how it works here */
 	uint32_t guard;                 /* GORT_GUARD_...: what lies at the end of a stack */

@@ -40,7 +40,10 @@ enum gort__g_flag {
 	GORT__G_LOCKED = 128,   /* runs on its M (g->m) and nowhere else: it parks there without a switch */
 	GORT__G_LAST = 256,     /* something is to be done at its end, outside the library: gort__base_end */
 	GORT__G_TIMER = 512,    /* runs the function of a timer, its argument: see gort__timer_ended */
+	GORT__G_PREEMPTED = 1024,       /* in a queue since a signal: goes on on g->m only. preempt.c */
 };
+
+#define GORT__G_STUCK (GORT__G_LOCKED | GORT__G_PREEMPTED)
 
 #define GORT__ARG_COPY 64       /* an argument of up to this size is carried inside the descriptor */
 #define GORT__NAME_SIZE 32
@@ -57,7 +60,7 @@ enum gort__g_flag {
 struct gort_g {
 	/* what switching and queueing touch */
 	gort__ctx ctx;
-	gort__m *m;                     /* a bound or locked G's own M; (o) */
+	gort__m *m;                     /* a bound, locked or preempted G's own M; (o) */
 	uintptr_t stack_lo;             /* lowest usable address; (o) */
 	uintptr_t stack_hi;
 	uint64_t wait;                  /* the ticket word; atomic */
@@ -131,6 +134,9 @@ struct gort__m {
 	uint32_t loot_n;                /* and how many; (m) */
 	uint32_t calls;                 /* announced calls made; written by (m), read (r) by the monitor */
 	uint32_t locks, pins;           /* gort_lock_os_thread, gort_preempt_disable: how deep; (m) */
+	uint32_t preempt;               /* the monitor has sent a signal; relaxed. preempt.c */
+	uint32_t npreempted;            /* goroutines that can go on on this thread only; (m) */
+	gort_g *inbox, *inbox_last;     /* of them, those that others found in their queues; under sched.lock, read (r) */
 	uint32_t taken;                 /* enum gort__taken: why its P is gone; by the taker, read by (m) on seeing that */
 	bool dying;                     /* its locked goroutine has ended, and takes the thread along; (m) */
 	void *fault_stack;              /* see gort__os_fault_thread_begin; (m) */

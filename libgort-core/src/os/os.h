@@ -114,4 +114,16 @@ int gort__os_fault_init(void (*hit)(uintptr_t addr, const void *uc));
 void *gort__os_fault_thread_begin(void);
 void gort__os_fault_thread_end(void *stack);
 
+/* --- preempt=signal ------------------------------------------------------------------------------------------------ */
+
+/*
+ * From now on threads can be interrupted: room(sp) is called on them in a signal handler when they stood in the program's own
+ * code, sp being their stack pointer. It says how far down that stack may be used, or 0; then all registers are laid on it, and
+ * the thread calls fn as if from where it stood, no signal being handled any more; when that returns it goes on there, with
+ * all registers as they were. fn may switch stacks, but has to return on the thread it was called on. NULL, or in words why
+ * there is no such thing here.
+ */
+const char *gort__os_preempt_init(uintptr_t (*room)(uintptr_t sp), void (*fn)(void));
+void gort__os_preempt(uint32_t tid);
+
 #endif

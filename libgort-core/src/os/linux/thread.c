@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Threads of ours, thread exit, fork, and the way out. */
 #define _GNU_SOURCE     /* pthread_setname_np, pthread_getattr_np */
+#include "os/linux/signals.h"
 #include "os/os.h"
 
 #include <gort/gmp.h>
@@ -37,11 +38,11 @@ static void *thread_main(void *arg)
  * Our threads that run goroutines have the signal mask of the thread that started the scheduler, whoever starts them: the
  * monitor has most signals blocked, and a goroutine may have changed its thread's mask.
  */
-static sigset_t start_mask;
+sigset_t gort__os_start_mask;
 
 void gort__os_signals_init(void)
 {
-	pthread_sigmask(SIG_SETMASK, NULL, &start_mask);
+	pthread_sigmask(SIG_SETMASK, NULL, &gort__os_start_mask);
 }
 
 /* All but those that tell of a fault of the thread's own: blocked, they would end the process without a word. */
@@ -58,7 +59,7 @@ int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const c
 {
 	struct start *s = malloc(sizeof *s);
 	pthread_attr_t attr;
-	sigset_t mask = start_mask, old;
+	sigset_t mask = gort__os_start_mask, old;
 	pthread_t t;
 	int err;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at this process from inside, with care: memory that may not be there, threads, and what they run. */
 #define _GNU_SOURCE     /* dl_iterate_phdr */
+#include "os/linux/signals.h"
 #include "os/os.h"
 
 #include <gort/sanitize.h>
@@ -158,16 +159,23 @@ static struct {
 
 static struct sigaction before;
 
-static void on_ask(int signo, siginfo_t *info, void *uc)
+bool gort__os_answer(const void *uc)
 {
 	uint32_t w = gort__load_acquire(&ask.word);     /* pairs with the release in gort__os_interrupt */
+
+	if (w % STEP != WANTED || ask.tid != gort__os_tid() || !gort__cas_acquire(&ask.word, &w, w - WANTED + BUSY))
+		return false;
+	ask.fn(ask.arg, uc);
+	gort__store_release(&ask.word, w - WANTED + DONE);      /* pairs with the acquire in gort__os_interrupt */
+	gort__os_futex_wake(&ask.word, 1);
+	return true;
+}
+
+static void on_ask(int signo, siginfo_t *info, void *uc)
+{
 	int saved = errno;
 
-	if (w % STEP == WANTED && ask.tid == gort__os_tid() && gort__cas_acquire(&ask.word, &w, w - WANTED + BUSY)) {
-		ask.fn(ask.arg, uc);
-		gort__store_release(&ask.word, w - WANTED + DONE);      /* pairs with the acquire in gort__os_interrupt */
-		gort__os_futex_wake(&ask.word, 1);
-	}
+	gort__os_answer(uc);
 	errno = saved;
 }
 
@@ -175,6 +183,8 @@ bool gort__os_interrupt_begin(void)
 {
 	struct sigaction sa;
 
+	if (gort__os_preempting)
+		return true;            /* its handler asks gort__os_answer first */
 	memset(&sa, 0, sizeof sa);
 	sa.sa_sigaction = on_ask;
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
@@ -189,7 +199,8 @@ bool gort__os_interrupt_begin(void)
 void gort__os_interrupt_end(void)
 {
 	/* one still on its way is ignored, which is the default */
-	sigaction(SIGURG, &before, NULL);
+	if (!gort__os_preempting)
+		sigaction(SIGURG, &before, NULL);
 }
 
 bool gort__os_interrupt(uint32_t tid, void (*fn)(void *arg, const void *uc), void *arg, gort_time deadline)
