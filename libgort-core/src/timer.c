@@ -24,7 +24,7 @@ void gort__timer_stale(gort__p *me, gort__p *pp, int n)
 {
 	gort__p *heir;
 
-	if (gort__likely(pp == me)) {
+	if (gort__likely(me != NULL && pp == me)) {
 		gort__store_relaxed(&pp->stale_own, pp->stale_own + (uint32_t)n);
 		return;
 	}
