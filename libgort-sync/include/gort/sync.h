@@ -36,14 +36,14 @@ typedef struct gort_mutex {
  */
 GORT_API void gort_mutex_lock(gort_mutex *m);
 
+GORT_API void gort__mutex_lock_slow(gort_mutex *m);
+
 #ifdef GORT__ATOMICS
-/* A free mutex is taken without a call, which would cost as much again: state 0 is free, 1 is taken and nobody waits. */
+/* A free mutex is taken without a call, which would cost as much again: who sets the lowest bit of state has it. */
 static inline void gort__mutex_lock_inline(gort_mutex *m)
 {
-	uint32_t free_word = 0;
-
-	if (!__atomic_compare_exchange_n(&m->state, &free_word, 1u, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		gort_mutex_lock(m);
+	if (__atomic_fetch_or(&m->state, 1u, __ATOMIC_ACQUIRE) & 1u)
+		gort__mutex_lock_slow(m);
 }
 #  define gort_mutex_lock(m) gort__mutex_lock_inline(m)
 #endif

@@ -41,6 +41,13 @@
 #define gort__xchg_acquire(p, v)   MODEL__XCHG(p, v, MODEL_ACQUIRE)
 #define gort__xchg_acq_rel(p, v)   MODEL__XCHG(p, v, MODEL_ACQ_REL)
 
+/* A few more steps than the one that it is, and so a few more orders. */
+#define gort__or_acquire(p, v) __extension__({ \
+	__typeof__(*(p)) model_or_ = gort__load_relaxed(p); \
+	while (!gort__cas_acquire(p, &model_or_, model_or_ | (v))) \
+		; \
+	model_or_; })
+
 #define gort__add_relaxed(p, v)    MODEL__ADD(p, v, MODEL_RELAXED)
 #define gort__add_acq_rel(p, v)    MODEL__ADD(p, v, MODEL_ACQ_REL)
 #define gort__add_seq_cst(p, v)    MODEL__ADD(p, v, MODEL_SEQ_CST)
