@@ -268,7 +268,7 @@ static __attribute__((noinline)) void unlock_slow(gort_rwmutex *m)
 	sync_wake(&woken);
 }
 
-void gort_rwmutex_unlock(gort_rwmutex *m)
+void (gort_rwmutex_unlock)(gort_rwmutex *m)
 {
 	uint32_t s = WRITER;
 

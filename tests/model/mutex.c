@@ -65,7 +65,7 @@ static void once(void)
 {
 	(gort_mutex_lock)(&m);
 	section();
-	gort_mutex_unlock(&m);
+	(gort_mutex_unlock)(&m);
 }
 
 static void twice(void)
@@ -79,7 +79,7 @@ static void tries(void)
 	if (!gort_mutex_try_lock(&m))
 		return;
 	section();
-	gort_mutex_unlock(&m);
+	(gort_mutex_unlock)(&m);
 }
 
 static void until(void)
@@ -87,7 +87,7 @@ static void until(void)
 	if (gort_mutex_lock_until(&m, 1) != 0)
 		return;
 	section();
-	gort_mutex_unlock(&m);
+	(gort_mutex_unlock)(&m);
 }
 
 /* Whose deadline passes at some time, or has not begun. */
@@ -112,7 +112,7 @@ static void waits(void)
 	sync_park(&(gort__m *){ NULL }, &signalled, GORT_FOREVER);
 	gort__mutex_adopted(NULL, &m, &signalled);
 	section();
-	gort_mutex_unlock(&m);
+	(gort_mutex_unlock)(&m);
 }
 
 /* gort_cond_signal, without the mutex. */
@@ -128,14 +128,14 @@ static void signals_holding_it(void)
 {
 	(gort_mutex_lock)(&m);
 	if (gort__load_relaxed(&waiting) == 0) {
-		gort_mutex_unlock(&m);
+		(gort_mutex_unlock)(&m);
 		signals();
 		return;
 	}
 	signalled.next = NULL;
 	gort__mutex_adopt(&m, &signalled);
 	section();
-	gort_mutex_unlock(&m);
+	(gort_mutex_unlock)(&m);
 }
 
 /* --- faults --- */

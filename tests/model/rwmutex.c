@@ -53,7 +53,7 @@ static void writes(void)
 {
 	(gort_rwmutex_lock)(&m);
 	gort__plain_write(&data, gort__plain_read(&data) + 1);
-	gort_rwmutex_unlock(&m);
+	(gort_rwmutex_unlock)(&m);
 }
 
 static void reads_twice(void)
@@ -82,7 +82,7 @@ static void tries(void)
 	}
 	if (gort_rwmutex_try_lock(&m)) {
 		gort__plain_write(&data, gort__plain_read(&data) + 1);
-		gort_rwmutex_unlock(&m);
+		(gort_rwmutex_unlock)(&m);
 	}
 }
 

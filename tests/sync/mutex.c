@@ -64,6 +64,18 @@ THREAD_TEST(the_struct_has_its_promised_size_and_zero_is_a_mutex)
 	expect(memcmp(&m, &n, sizeof m) == 0);
 }
 
+THREAD_TEST(the_calls_are_functions_too)
+{
+	void (*lock)(gort_mutex *m) = gort_mutex_lock, (*unlock)(gort_mutex *m) = gort_mutex_unlock;
+	gort_mutex m = GORT_MUTEX_INIT;
+
+	lock(&m);
+	expect(!gort_mutex_try_lock(&m));
+	unlock(&m);
+	expect(gort_mutex_try_lock(&m));
+	gort_mutex_unlock(&m);
+}
+
 GO_TEST(try_lock_takes_a_free_one_only)
 {
 	gort_mutex m = GORT_MUTEX_INIT;
@@ -318,6 +330,7 @@ int main(int argc, char **argv)
 	test_add(&s, only_one_is_inside);
 	test_add(&s, goroutines_and_threads_exclude_each_other);
 	test_add(&s, the_struct_has_its_promised_size_and_zero_is_a_mutex);
+	test_add(&s, the_calls_are_functions_too);
 	test_add(&s, try_lock_takes_a_free_one_only);
 	test_add(&s, a_lock_with_a_deadline_gives_up_and_is_never_early);
 	test_add(&s, a_waiter_with_a_deadline_gets_it_when_it_is_free);

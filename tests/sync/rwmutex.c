@@ -74,7 +74,7 @@ THREAD_TEST(the_calls_are_functions_too)
 	(gort_rwmutex_runlock)(&m);
 	(gort_rwmutex_lock)(&m);
 	expect(!gort_rwmutex_try_rlock(&m));
-	gort_rwmutex_unlock(&m);
+	(gort_rwmutex_unlock)(&m);
 	expect(gort_rwmutex_try_lock(&m));
 }
 

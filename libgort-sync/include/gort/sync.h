@@ -171,7 +171,16 @@ static inline void gort__rwmutex_lock_inline(gort_rwmutex *m)
 	if (!__atomic_compare_exchange_n(&m->state, &free_word, 0x80000000u, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		gort_rwmutex_lock(m);
 }
+
+static inline void gort__rwmutex_unlock_inline(gort_rwmutex *m)
+{
+	uint32_t alone = 0x80000000u;
+
+	if (!__atomic_compare_exchange_n(&m->state, &alone, 0u, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		gort_rwmutex_unlock(m);
+}
 #  define gort_rwmutex_lock(m) gort__rwmutex_lock_inline(m)
+#  define gort_rwmutex_unlock(m) gort__rwmutex_unlock_inline(m)
 #  define gort_rwmutex_rlock(m) gort__rwmutex_rlock_inline(m)
 #  define gort_rwmutex_runlock(m) gort__rwmutex_runlock_inline(m)
 #endif
