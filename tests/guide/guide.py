@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """guide.py SOURCE-ROOT WORK-DIR LIBRARY... -- COMPILER...: the guide holds what it says.
 
-Each C program of doc/guide is compiled as a user's would be and run, and prints what the text after it shows. go-names.md
-names every public function and nothing that is not there; sources.md has every source file; links lead somewhere.
+Each C program of doc/guide is compiled as a user's would be and run, and prints what the text after it shows.
+go-names.md names every public function and nothing that is not there; sources.md has every source file; links lead
+somewhere.
 """
 import concurrent.futures
 import glob
@@ -111,7 +112,8 @@ def sources(root):
     rows = re.findall(r'`(libgort-[^`]+)`', read(root, 'doc', 'guide', 'sources.md'))
     gone = [r for r in rows if not os.path.exists(os.path.join(root, r))]
     result(rows and not gone, 'what sources.md names is there', '\n'.join(gone))
-    files = [os.path.relpath(p, root) for p in glob.glob(os.path.join(root, 'libgort-*', 'src', '**', '*.c'), recursive=True)]
+    paths = glob.glob(os.path.join(root, 'libgort-*', 'src', '**', '*.c'), recursive=True)
+    files = [os.path.relpath(p, root) for p in paths]
     missing = [f for f in files if not any(f == r or f.startswith(r + '/') for r in rows)]
     result(files and not missing, 'sources.md has every source file', '\n'.join(sorted(missing)))
 
