@@ -178,7 +178,7 @@ CASES = [
      ['longs', 'gort_make(long_chan, 8)', 'gort_ref(longs)', 'untyped', 'NULL', '0', 'gort_typed(long_chan, untyped)',
       'gort_typed(int_chan, cp)', 'gort_typed(int_chan, longs)', 'gort_make(long, 8)', 'gort_make(8, 8)']),
     ('k = takes_longs(@);', ['longs', 'gort_make(long_chan, 1)'], ['ints', 'untyped', 'NULL', '&longs', '0']),
-    ('gort_@(ints);', ['close', 'drop', 'sender_done'], ['send', 'recv', 'range']),
+    ('gort_@(ints);', ['close', 'drop', 'ref', 'sender_done'], ['send', 'recv', 'range']),
     ('gort_close(@);', ['ints', 'points', '*intsp'], ['untyped', 'NULL', 'intsp', 'i']),
     ('gort_drop(@);', ['ints', 'points'], ['untyped', 'NULL', 'intsp', 'i']),
     ('k = (int)(gort_len(@) + gort_cap(ints));', ['ints', 'points'], ['untyped', 'i']),

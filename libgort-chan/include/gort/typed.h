@@ -56,8 +56,8 @@
 #define gort_make(type, capacity) \
 	((__typeof__(type)){ .gort__chan = gort_chan_new(GORT__ELEM_SIZE(type), (capacity)) })
 
-/** gort_ref - one more reference; the same channel. As gort_chan_ref. */
-#define gort_ref(c) ((__typeof__(c)){ .gort__chan = gort_chan_ref((c).gort__chan) })
+/** gort_ref - one more reference; returns the channel. As gort_chan_ref. */
+#define gort_ref(c) __extension__ ({ (__typeof__(c)){ .gort__chan = gort_chan_ref((c).gort__chan) }; })
 
 /** gort_drop - one reference fewer; the last one frees the channel. As gort_chan_unref. */
 #define gort_drop(c) gort_chan_unref((c).gort__chan)
