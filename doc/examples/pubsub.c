@@ -33,7 +33,7 @@ typedef gort_chan_of(struct message *) message_chan;
 
 struct subscription {
 	struct subscription *next;
-	message_chan messages;
+	message_chan messages;          /* one reference is the broker's, one the subscriber's */
 	unsigned long missed;           /* written before messages is closed, read after */
 	char *name, *topic;
 };
@@ -95,8 +95,10 @@ static int join(struct broker *b, const char *name, const char *topic)
 		err = -ENOMEM;
 	else
 		err = gort_waitgroup_go(&b->subscribers, subscriber, s);
-	if (err == 0)
+	if (err == 0) {
+		gort_ref(s->messages);  /* s cannot go before it is told to: see leave */
 		*p = s;
+	}
 	gort_mutex_unlock(&b->lock);
 	if (err != 0) {
 		gort_drop(s->messages);
@@ -110,17 +112,22 @@ static int join(struct broker *b, const char *name, const char *topic)
 /* 0 or -ENOENT */
 static int leave(struct broker *b, const char *name, const char *topic)
 {
-	struct subscription *s, **p;
+	struct subscription **p;
+	message_chan messages = { 0 };
 
 	gort_mutex_lock(&b->lock);
 	p = find(b, name, topic);
-	s = *p;
-	if (s != NULL) {
-		*p = s->next;
-		gort_close(s->messages);        /* from here on it is the subscriber's */
+	if (*p != NULL) {
+		messages = (*p)->messages;
+		*p = (*p)->next;
 	}
 	gort_mutex_unlock(&b->lock);
-	return s != NULL ? 0 : -ENOENT;
+	if (gort_untyped(messages) == NULL)
+		return -ENOENT;
+	/* The subscriber may be gone before this returns, with the subscription; so the broker has its own reference. */
+	gort_close(messages);
+	gort_drop(messages);
+	return 0;
 }
 
 /* 0 or -ENOMEM */
