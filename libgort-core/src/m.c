@@ -120,6 +120,11 @@ bool gort__m_allowed(void)
 	return ok;
 }
 
+void gort__m_ask_again(void)
+{
+	gort__store_relaxed(&pool.refused_until, 0);
+}
+
 /* Whoever was to have the thread asks again by itself: the monitor sees to work that nobody runs. */
 static void refused(int err)
 {

@@ -178,6 +178,7 @@ bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg);       /* every 
 /* m.c */
 bool gort__m_allowed(void);                     /* may there be one more now? Says so once when it is past the bound */
 /* A new thread with pp, to go on with gp first unless that is NULL; false: none to be had. */
+void gort__m_ask_again(void);                   /* the system may have threads for us again */
 bool gort__m_start(gort__p *pp, bool spinning, gort_g *gp);
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle M, taken off the list, with pp */
 int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */

@@ -21,6 +21,7 @@ static bool started;                    /* release and acquire */
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool forked;                     /* in a child that has not called gort_run; written by the child's only thread */
 static bool once_per_process;           /* under start_lock */
+static bool monitored;                  /* the monitor runs; under start_lock */
 
 void gort__say(const char *fmt, ...)
 {
@@ -193,12 +194,13 @@ static void in_child(void)
 	pthread_mutex_init(&start_lock, NULL);
 	gort__panic_in_child();
 	gort__keys_in_child();
+	monitored = false;
 	gort__store_relaxed(&started, false);
 }
 
-static int start(void)
+/* All up to the monitor. */
+static int prepare(void)
 {
-	gort__p *pp;
 	int err;
 
 	gort__options = (struct gort__options){ .retake = true, .threads = 10000 };
@@ -235,15 +237,32 @@ static int start(void)
 		err = gort__p_init(gort__options.procs);
 	if (err == 0)
 		err = gort__sysmon_start();
-	if (err == 0) {
-		/* the first thread, which must be had: later ones only make it faster */
-		gort__lock_lock(&gort__sched.lock);
-		pp = gort__p_from_idle(0);
-		gort__lock_unlock(&gort__sched.lock);
-		if (!gort__m_start(pp, false, NULL))
-			err = -EAGAIN;
-	}
 	return err;
+}
+
+static int start(void)
+{
+	gort__p *pp;
+	int err = 0;
+
+	/* the monitor may run since an attempt that failed after that: what it looks at stays */
+	if (!monitored)
+		err = prepare();
+	else
+		gort__m_ask_again();
+	if (err != 0)
+		return err;
+	monitored = true;
+	/* the first thread, which must be had: later ones only make it faster */
+	gort__lock_lock(&gort__sched.lock);
+	pp = gort__p_from_idle(0);
+	gort__lock_unlock(&gort__sched.lock);
+	if (gort__m_start(pp, false, NULL))
+		return 0;
+	gort__lock_lock(&gort__sched.lock);
+	gort__p_to_idle(pp);
+	gort__lock_unlock(&gort__sched.lock);
+	return -EAGAIN;
 }
 
 int gort__start(void)
