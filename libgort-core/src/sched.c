@@ -502,7 +502,11 @@ static gort__m *locked_wait(gort__m *mp)
 /* To g0. The caller's goroutine, made runnable, is another M's, which waits until it has left its stack. */
 gort__m *gort__switch_off(gort__m *mp)
 {
-	return switch_to(mp, mp->curg, NULL);
+	gort_g *gp = mp->curg;
+
+	if (gp == NULL)
+		__builtin_unreachable();        /* or gcc sees it compared with NULL, and then written through */
+	return switch_to(mp, gp, NULL);
 }
 
 /* The M has no P and its goroutine needs one: waits in the global queue for its turn. */
