@@ -95,10 +95,14 @@ GO_TEST(after_in_a_select_is_a_timeout)
 
 GO_TEST(a_ticker_ticks_and_never_early)
 {
-	gort_time before = gort_now(), last = 0, when;
-	gort_ticker *t = ticker(GORT_MILLISECOND);
-	size_t goroutines = gort_num_goroutine();
+	gort_time before, last = 0, when;
+	gort_ticker *t;
 
+	/* that of the test before, in the same process, may be on its way out */
+	while (gort_num_goroutine() > 1)
+		gort_yield();
+	before = gort_now();
+	t = ticker(GORT_MILLISECOND);
 	for (int i = 1; i <= 20; i++) {
 		expect_eq(gort_chan_recv(gort_ticker_chan(t), &when), 0);
 		/* some may have been left out, none is added */
@@ -107,7 +111,6 @@ GO_TEST(a_ticker_ticks_and_never_early)
 		last = when;
 	}
 	/* there is no goroutine behind it */
-	expect_eq(goroutines, 1);
 	expect_eq(gort_num_goroutine(), 1);
 	gort_ticker_free(t);
 	gort_ticker_free(NULL);
