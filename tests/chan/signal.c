@@ -389,7 +389,11 @@ int main(int argc, char **argv)
 	test_add(&s, each_channel_gets_what_it_has_asked_for);
 	test_add(&s, what_finds_the_channel_full_is_lost);
 	test_add(&s, the_last_stop_restores_what_was_there);
-	test_add(&s, what_came_before_the_stop_is_in_the_channel);
+	if (test_valgrind())
+		test_skip("what_came_before_the_stop_is_in_the_channel",
+			"valgrind takes a goroutine's stack for unused after a handler on the alternate stack, and reports its next writes");
+	else
+		test_add(&s, what_came_before_the_stop_is_in_the_channel);
 	test_add(&s, the_channel_is_held_while_it_has_signals);
 	test_add(&s, a_channel_that_is_closed_gets_nothing);
 	test_add(&s, what_cannot_be_asked_for_is_refused);
