@@ -45,7 +45,9 @@ static inline void launch(gort__m *mp, gort_g *gp, void (*fn)(void *arg), void *
 /* The caller's M; where the scheduler cannot start that is an error to return, not a fatal one. */
 static inline int ready_to_spawn(void)
 {
-	return gort__likely(gort__m_self() != NULL) ? 0 : gort__m_bind();
+	gort__m *mp = gort__m_self();
+
+	return gort__likely(mp != NULL && mp->bound == NULL) ? 0 : gort__m_bind();
 }
 
 int gort_go(void (*fn)(void *arg), void *arg)
@@ -335,7 +337,13 @@ void gort_set_name(const char *name)
 
 size_t gort_num_goroutine(void)
 {
-	return gort__started() ? gort__g_count() : 0;
+	size_t n;
+
+	if (!gort__look_begin())
+		return 0;
+	n = gort__g_count();
+	gort__look_end();
+	return n;
 }
 
 /* --- parking, for primitives of one's own --- */

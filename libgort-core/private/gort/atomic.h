@@ -34,6 +34,7 @@
 #define gort__xchg_acq_rel(p, v)   __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 
 #define gort__add_relaxed(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define gort__add_release(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
 #define gort__add_acq_rel(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define gort__add_seq_cst(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
 

@@ -109,7 +109,7 @@ struct gort__m {
 	gort__ctx g0;                   /* the scheduler's own context, on the thread's stack */
 	uintptr_t call;                 /* somebody wants a bias off: bias.h; atomic */
 	gort_g *bound;                  /* a plain thread's G; NULL on our own threads */
-	uint32_t note;                  /* idle: sleeps while 0 */
+	uint32_t note;                  /* idle: sleeps while 0; enum gort__note */
 	bool spinning;                  /* looking for work, counted in sched.nspinning; (m), or who wakes it */
 	bool handed;                    /* has got its P from somebody, and found nothing to run since; (m) */
 	bool idle;                      /* in sched.idle_m; under sched.lock */
@@ -128,12 +128,17 @@ struct gort__m {
 	uint32_t locks, pins;           /* gort_lock_os_thread, gort_preempt_disable: how deep; (m) */
 	uint32_t taken;                 /* enum gort__taken: why its P is gone; by the taker, read by (m) on seeing that */
 	bool dying;                     /* its locked goroutine has ended, and takes the thread along; (m) */
+	bool used;                      /* some thread's; under m.c's lock */
+	gort_g *place;                  /* a plain thread's: the G that goes with it; NULL: one of ours. Fixed */
 	void *fault_stack;              /* see gort__os_fault_thread_begin; (m) */
 	void *san;                      /* the sanitizer's fiber of g0 */
 	uintptr_t g0_lo, g0_hi;         /* bounds of the thread's stack, for sanitizers */
 };
 
 enum gort__taken { GORT__TAKEN_BLOCKED, GORT__TAKEN_RUNNING };
+
+/* Of an M: nothing yet, it has been handed next_p, or its thread is to end. */
+enum gort__note { GORT__NOTE_NONE, GORT__NOTE_P, GORT__NOTE_END };
 
 /* This thread's M; NULL on a thread that has not called in. Read through gort__m_self only. */
 extern GORT_API _Thread_local gort__m *gort__tls __attribute__((tls_model("initial-exec")));
@@ -269,8 +274,17 @@ static inline void gort__ready(gort__m *mp, gort_g *gp)
 /* The same for many at once: a list through g->link, each claimed or with no other waker. */
 GORT_API void gort__ready_all(gort__m *mp, gort_g *list);
 
-/* fn runs in each forked child, before anything else there. */
-GORT_API void gort__os_at_fork_child(void (*fn)(void));
+/*
+ * What a sibling with state of its own is told, in memory of its own, from its constructor to its destructor. Its functions
+ * may call nothing of libgort.
+ */
+struct gort__sibling {
+	void (*forked)(void);           /* in a forked child, before anything else there: other threads' locks are nobody's */
+	void (*shut)(void);             /* by gort_shutdown: all goroutines are gone, their stacks too; nobody is in a call */
+	struct gort__sibling *next;
+};
+GORT_API void gort__sibling_add(struct gort__sibling *s);
+GORT_API void gort__sibling_remove(struct gort__sibling *s);
 
 /* "fatal error: <Go's words>" and exit status 2. */
 GORT_API GORT_NORETURN void gort__fatal(const char *words);
