@@ -22,7 +22,7 @@ static void await_borrower(gort__m *mp)
  */
 static bool start_again(gort__m *mp)
 {
-	if (gort__likely(gort__phase() == GORT__UP) || gort__os_thread_ours())
+	if (gort__likely(gort__phase() == GORT__UP) || (gort__phase() == GORT__CLOSING && gort__os_thread_ours()))
 		return false;
 	gort__hold_leave(&mp->hold);
 	if (gort__start() != 0)

@@ -42,6 +42,7 @@ void gort__m_init(void)
 	}
 	gort__lock_lock(&pool.lock);
 	pool.down = false;
+	pool.refused_until = 0;
 	gort__lock_unlock(&pool.lock);
 }
 
@@ -177,7 +178,11 @@ static bool end_one(gort__m *mp, void *arg)
 
 void gort__m_end_all(void)
 {
+	uint32_t n;
+
 	gort__m_each(end_one, NULL);
+	while ((n = gort__load_acquire(&gort__sched.nms)) != 0)         /* pairs with the release in m_main */
+		gort__os_futex_wait(&gort__sched.nms, n, GORT_FOREVER);
 }
 
 static int *errno_at(void)
@@ -206,8 +211,9 @@ static void m_main(void *arg)
 	/* its locked goroutine has ended, or the scheduler does */
 	gort__tls = NULL;
 	gort__os_fault_thread_end(mp->fault_stack);
-	gort__add_relaxed(&gort__sched.nms, -1u);
 	m_free(mp);
+	gort__add_release(&gort__sched.nms, -1u);       /* pairs with the acquire in gort__m_end_all */
+	gort__os_futex_wake(&gort__sched.nms, 1);
 }
 
 bool gort__m_allowed(void)
@@ -244,13 +250,14 @@ bool gort__m_start(gort__p *pp, bool spinning)
 		return false;
 	mp->next_p = pp;
 	mp->spinning = spinning;
+	gort__add_relaxed(&gort__sched.nms, 1);         /* before the thread can count itself out */
 	err = gort__os_thread(m_main, mp, THREAD_STACK, "gort", false);
 	if (err != 0) {
+		gort__add_relaxed(&gort__sched.nms, -1u);
 		m_free(mp);
 		refused(err);
 		return false;
 	}
-	gort__add_relaxed(&gort__sched.nms, 1);
 	return true;
 }
 

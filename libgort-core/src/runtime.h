@@ -149,6 +149,7 @@ bool gort__started(void);                       /* and not gone yet */
 /* For who reads the scheduler's numbers: up to look_end it does not go away. False: there is none, and no look_end. */
 bool gort__look_begin(void);
 void gort__look_end(void);
+extern uint32_t gort__life;                     /* another one after each gort_shutdown, and in a forked child; relaxed */
 /*
  * gort_shutdown's, between whose begin and end nobody starts the scheduler: UP to CLOSING, false when there is none; then to
  * DOWN, after which nobody looks.
@@ -190,7 +191,6 @@ bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg);       /* every 
 bool gort__m_allowed(void);                     /* may there be one more now? Says so once when it is past the bound */
 bool gort__m_start(gort__p *pp, bool spinning); /* a new thread with pp; false: none to be had */
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle M, taken off the list, with pp */
-int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */
 void gort__m_init(void);
 void gort__m_in_child(bool lost);               /* lost: nothing there was may be touched again */
 int gort__m_thread_exit_init(void);
@@ -266,6 +266,8 @@ void gort__timer_gather(gort__p *pp);           /* strays */
 
 /* afterfunc.c */
 void gort__timer_init(void);
+void gort__timer_in_child(void);
+void gort__timer_fini(void);                    /* all are stopped; descriptors stay where there are handles to them */
 void gort__timer_give_all(gort__p *pp);         /* a retiring P's free descriptors to the shared list */
 bool gort__timer_ended(gort__m *mp, gort_g *gp);        /* the goroutine of one ends; true: it stays the timer's */
 

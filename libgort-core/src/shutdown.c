@@ -56,19 +56,33 @@ void gort__sibling_remove(struct gort__sibling *s)
 	pthread_mutex_unlock(&siblings.lock);
 }
 
+static void siblings_end(void)
+{
+	pthread_mutex_lock(&siblings.lock);
+	for (struct gort__sibling *s = siblings.first; s != NULL; s = s->next) {
+		if (s->end != NULL)
+			s->end();
+	}
+	pthread_mutex_unlock(&siblings.lock);
+}
+
 static void siblings_shut(void)
 {
 	pthread_mutex_lock(&siblings.lock);
-	for (struct gort__sibling *s = siblings.first; s != NULL; s = s->next)
-		s->shut();
+	for (struct gort__sibling *s = siblings.first; s != NULL; s = s->next) {
+		if (s->shut != NULL)
+			s->shut();
+	}
 	pthread_mutex_unlock(&siblings.lock);
 }
 
 void gort__siblings_forked(void)
 {
 	pthread_mutex_init(&siblings.lock, NULL);
-	for (struct gort__sibling *s = siblings.first; s != NULL; s = s->next)
-		s->forked();
+	for (struct gort__sibling *s = siblings.first; s != NULL; s = s->next) {
+		if (s->forked != NULL)
+			s->forked();
+	}
 }
 
 /* --- memory --- */
@@ -108,6 +122,7 @@ void gort__dismantle(void)
 	gort__trace_fini();
 	gort__traceback_fini();
 	gort__g_each(discard, NULL);
+	gort__timer_fini();
 	gort__p_fini();
 	gort__stack_fini();
 	gort__g_fini();
@@ -140,8 +155,8 @@ void gort_shutdown(void)
 			gort__fatal("gort_shutdown while another thread waits in a call of libgort");
 		gort__p_retire_all();
 		gort__m_end_all();
-		gort__os_threads_wait(1);       /* of the monitor; a traceback under way is one more */
-		gort__sysmon_stop();
+		siblings_end();
+		gort__sysmon_stop();            /* last: it makes the traceback, should one of the others come to a fatal end */
 		gort__os_threads_join();
 		gort__close_look();
 		siblings_shut();

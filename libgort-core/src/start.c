@@ -19,6 +19,7 @@ uint32_t gort__cpus;
 static uint32_t phase;                  /* enum gort__phase; release and acquire; written under start_lock */
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;  /* held by gort_shutdown as long as it takes */
 static pthread_mutex_t look_lock = PTHREAD_MUTEX_INITIALIZER;   /* held for moments only: nobody waits under it */
+uint32_t gort__life;
 static bool forked;                     /* in a child that has not called gort_run; written by the child's only thread */
 static bool once_per_process;           /* under start_lock */
 
@@ -202,6 +203,8 @@ static void in_child(void)
 		/* nothing of the old scheduler may be touched again */
 		gort__store_relaxed(&forked, true);
 		gort__tls = NULL;
+		gort__timer_in_child();
+		gort__store_relaxed(&gort__life, gort__life + 1);
 		gort__store_relaxed(&phase, GORT__DOWN);
 	}
 }
@@ -272,7 +275,8 @@ int gort__start(void)
 
 	if (gort__likely(gort__load_acquire(&phase) == GORT__UP))       /* pairs with the release below */
 		return 0;
-	if (gort__os_thread_ours())     /* a goroutine that gort_shutdown waits for, say: it has a scheduler still */
+	/* a goroutine that gort_shutdown waits for, say: it has a scheduler still */
+	if (gort__load_relaxed(&phase) == GORT__CLOSING && gort__os_thread_ours())
 		return 0;
 	if (gort__load_relaxed(&forked))
 		gort__fatal("goroutines are not available in a forked child: call gort_run first, or exec");
@@ -331,6 +335,7 @@ bool gort__close_begin(void)
 void gort__close_look(void)
 {
 	pthread_mutex_lock(&look_lock);
+	gort__store_relaxed(&gort__life, gort__life + 1);
 	gort__store_relaxed(&phase, GORT__DOWN);
 	pthread_mutex_unlock(&look_lock);
 }

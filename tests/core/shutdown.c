@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <gort/chan.h>
+#include <gort/signal.h>
 #include <gort/sync.h>
 #include <malloc.h>
 #include <sched.h>
@@ -58,6 +59,9 @@ static struct all_there_is count_all(void)
 /* --- goroutines in every state ------------------------------------------------------------------------------------ */
 
 static gort_chan *never;                /* nobody sends */
+static gort_chan *signals;
+static gort_timer *timers[10];
+static gort_ticker *ticker;
 static gort_key keys[3];
 static int there;                       /* how many are where they are to be left */
 
@@ -155,6 +159,7 @@ static int everything(void *arg)
 
 	set(&there, 0);
 	never = gort_chan_new(0, 0);
+	signals = gort_chan_new(sizeof(int), 1);
 	for (int i = 0; i < 3; i++)
 		expect_eq(gort_key_new(&keys[i], NULL), 0);
 	gort_set_panic_handler(handler_waits, NULL);
@@ -176,6 +181,14 @@ static int everything(void *arg)
 	waiting++;
 	for (int i = 0; i < 100; i++)
 		spawn(ends, NULL);
+	for (int i = 0; i < 10; i++) {
+		timers[i] = gort_timer_after_func(i % 2 ? GORT_HOUR : 0, waits_for_ever, NULL);
+		expect(timers[i] != NULL);
+		waiting += i % 2 == 0;
+		expect_eq(gort_go_after(GORT_HOUR, ends, NULL), 0);
+	}
+	ticker = gort_ticker_new(GORT_MICROSECOND);
+	expect_eq(gort_signal_notify(signals, SIGUSR2), 0);
 	await_count(&there, waiting);
 	if (arg != NULL) {
 		expect_eq(gort_trace_start("/dev/null"), 0);
@@ -197,7 +210,12 @@ static void cycle(bool traces)
 	expect_eq(gort_run(everything, traces ? &traces : NULL), 5);
 	gort_shutdown();
 	gort_chan_unref(never);
+	gort_chan_unref(signals);
+	for (int i = 0; i < 10; i++)
+		gort_timer_free(timers[i]);
 	expect_eq(gort_num_goroutine(), 0);
+	gort_ticker_free(ticker);       /* this starts it once more */
+	gort_shutdown();
 }
 
 static void cycles(long n, bool traces)
@@ -762,6 +780,91 @@ THREAD_TEST(no_deadline_comes_up_afterwards)
 	gort_shutdown();
 }
 
+/* --- timers and signals ---------------------------------------------------------------------------------------------- */
+
+static void fires(void *arg)
+{
+	count_up(&counted);
+}
+
+static int makes_timers(void *arg)
+{
+	set(&counted, 0);
+	set(&there, 0);
+	never = gort_chan_new(0, 0);
+	for (int i = 0; i < 10; i++)
+		timers[i] = gort_timer_after_func(i == 0 ? 0 : GORT_HOUR, i == 0 ? waits_for_ever : fires, NULL);
+	ticker = gort_ticker_new(GORT_HOUR);
+	await_count(&there, 1);
+	return 0;
+}
+
+THREAD_TEST(timers_are_stopped_and_may_be_set_again)
+{
+	long threads;
+	gort_time t;
+
+	gort_run(makes_timers, NULL);
+	gort_shutdown();
+	threads = test_threads();
+	/* these need no scheduler */
+	for (int i = 1; i < 10; i++)
+		expect(!gort_timer_stop(timers[i]));
+	for (int i = 5; i < 10; i++)
+		gort_timer_free(timers[i]);
+	expect_eq(test_threads(), threads);
+	/* its function was under way, and is so no more */
+	gort_timer_stop_wait(timers[0]);
+	gort_timer_free(timers[0]);
+	for (int i = 1; i < 5; i++)
+		expect(!gort_timer_reset(timers[i], GORT_MICROSECOND));
+	gort_ticker_reset(ticker, GORT_MICROSECOND);
+	for (int i = 0; i < 3; i++)
+		expect_eq(gort_chan_recv(gort_ticker_chan(ticker), &t), 0);
+	await_count(&counted, 4);
+	expect_eq(get(&counted), 4);
+	for (int i = 1; i < 5; i++)
+		gort_timer_free(timers[i]);
+	gort_ticker_free(ticker);
+	gort_shutdown();
+	gort_chan_unref(never);
+}
+
+static volatile int usr;
+
+static void on_usr(int signo)
+{
+	usr++;
+}
+
+THREAD_TEST(signals_are_not_asked_for_afterwards)
+{
+	gort_chan *c = gort_chan_new(sizeof(int), 4);
+	struct sigaction sa, was;
+	long threads;
+	int v;
+
+	memset(&sa, 0, sizeof sa);
+	sa.sa_handler = on_usr;
+	sigaction(SIGUSR1, &sa, &was);
+	gort_run(nothing, NULL);
+	gort_shutdown();
+	threads = test_threads();
+	for (int i = 1; i <= 3; i++) {
+		expect_eq(gort_signal_notify(c, SIGUSR1), 0);
+		raise(SIGUSR1);
+		expect_eq(gort_chan_recv(c, &v), 0);
+		expect_eq(v, SIGUSR1);
+		gort_shutdown();
+		expect_eq(test_threads(), threads);
+		expect_eq(gort_signal_stop(c), -EINVAL);
+		raise(SIGUSR1);
+		expect_eq(usr, i);
+	}
+	sigaction(SIGUSR1, &was, NULL);
+	gort_chan_unref(c);
+}
+
 /* --- plain threads --------------------------------------------------------------------------------------------------- */
 
 /* A thread that called in before, and the test's own, take turns. */
@@ -1252,6 +1355,8 @@ int main(int argc, char **argv)
 	test_add(&s, a_computation_is_waited_for);
 	test_add(&s, those_who_never_end_are_left_where_they_call_in);
 	test_add(&s, no_deadline_comes_up_afterwards);
+	test_add(&s, timers_are_stopped_and_may_be_set_again);
+	test_add(&s, signals_are_not_asked_for_afterwards);
 	test_add(&s, threads_that_called_in_go_on);
 	test_add(&s, a_thread_may_end_after_it);
 	test_add(&s, any_thread_may_call_it);

@@ -11,6 +11,7 @@
 
 #define GOROUTINES 24
 #define CHANS 4
+#define TIMERS 1000
 
 /* What a round has: made anew for each, since goroutines that were left may be in the way. */
 static struct {
@@ -20,7 +21,8 @@ static struct {
 	gort_once once;
 	gort_key key;
 	long shared;            /* under mutex */
-	int steps;
+	int steps, wanderers;
+	gort_timer *timer[TIMERS];      /* of the first ones; the others' may be lost */
 } now;
 
 static void nothing(void *arg)
@@ -54,7 +56,8 @@ static void defers_and_panics(void *arg)
 
 static void wanders(void *arg);
 
-static void step(uint64_t *r)
+/* *t is the caller's. */
+static void step(uint64_t *r, gort_timer **t)
 {
 	gort_chan *c = now.chan[test_random(r) % CHANS];
 	long ns = (long)(test_random(r) % 100000);
@@ -63,7 +66,7 @@ static void step(uint64_t *r)
 	uint64_t v = 1, w;
 	int n = 5;
 
-	switch (test_random(r) % 18) {
+	switch (test_random(r) % 20) {
 	case 0: gort_yield(); break;
 	case 1: gort_sleep(ns); break;
 	case 2: gort_chan_send(c, &v); break;
@@ -100,6 +103,13 @@ static void step(uint64_t *r)
 		break;
 	case 16: gort_once_do(&now.once, nothing, NULL); break;
 	case 17:
+		if (*t == NULL)
+			*t = gort_timer_after_func(ns, nothing, NULL);
+		else
+			gort_timer_reset(*t, ns);
+		break;
+	case 18: gort_go_after(ns, nothing, NULL); break;
+	case 19:
 		if (ns % 4 == 0) {
 			gort_attr attr = GORT_ATTR_INIT;
 
@@ -115,13 +125,16 @@ static void step(uint64_t *r)
 static void wanders(void *arg)
 {
 	uint64_t r = *(uint64_t *)arg ^ gort_id() << 20;
+	int mine = count_up(&now.wanderers) - 1;
+	gort_timer *none = NULL, **t = mine < TIMERS ? &now.timer[mine] : &none;
 
 	if (test_random(&r) % 4 == 0)
 		gort_lock_os_thread();
 	if (test_random(&r) % 4 == 0)
 		gort_defer(nothing, NULL);
 	while (test_random(&r) % 1000 != 0)
-		step(&r);
+		step(&r, t);
+	gort_timer_free(none);
 }
 
 static int begins(void *arg)
@@ -182,6 +195,8 @@ START_TEST(shutdown_storm)
 		gort_shutdown();
 		for (int k = 0; k < CHANS; k++)
 			gort_chan_unref(now.chan[k]);
+		for (int k = 0; k < TIMERS; k++)
+			gort_timer_free(now.timer[k]);
 		expect_eq(gort_num_goroutine(), 0);
 		if (i == 0)
 			threads = test_threads();

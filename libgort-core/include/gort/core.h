@@ -79,12 +79,13 @@ GORT_API int gort_run(int (*fn)(void *arg), void *arg);
  * Goroutines that wait are left where they are: nothing of theirs is called, neither deferred calls nor destructors, and
  * what they have allocated, locked or opened stays so. Those that run, or are about to, go on to where they next wait,
  * yield or end; that is waited for, so one that computes without a call, or is inside a system call, holds gort_shutdown
- * up. Wait for what should be finished (gort_waitgroup_wait), as in Go before main returns. Deadlines and timers do not come
- * up any more.
+ * up. Wait for what should be finished (gort_waitgroup_wait), as in Go before main returns.
  *
  * Whatever a goroutine that is left was waiting in, or had locked, is not to be used again, but to be given up: a channel by
- * gort_chan_unref, a mutex, wait group or once by being zeroed. All others go on to work. Keys (gort_key_new) are deleted,
- * the panic handler is the default one, numbers in gort_stats begin at 0; goroutines' ids go on.
+ * gort_chan_unref, a mutex and its like by being zeroed. All others go on to work. Timers, tickers and contexts' deadlines
+ * are stopped; they may be set again, and freed (gort_ticker_free needs the scheduler, so call it before). Signals are not
+ * asked for any more (gort_signal_notify), keys are deleted (gort_key_new), the panic handler is the default one, numbers in
+ * gort_stats begin at 0; goroutines' ids go on.
  *
  * Blocks. Fatal in a goroutine, between gort_syscall_enter and _exit and the like, and while another thread waits in a call
  * of libgort (gort_run, say). Other threads must not call in before it has returned; those that have called in before keep

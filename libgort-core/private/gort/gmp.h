@@ -148,6 +148,8 @@ static inline gort__m *gort__m_self(void)
 	return gort__arch_tls();
 }
 
+/* Starts the scheduler if there is none, and makes a plain thread an M with a bound G. 0 or a negative errno. */
+GORT_API int gort__m_bind(void);
 GORT_API gort__m *gort__enter_slow(gort__m *mp);
 GORT_API gort__m *gort__enter_nosched_slow(gort__m *mp);
 
@@ -276,27 +278,34 @@ GORT_API void gort__ready_all(gort__m *mp, gort_g *list);
 
 /*
  * What a sibling with state of its own is told, in memory of its own, from its constructor to its destructor. Its functions
- * may call nothing of libgort.
+ * may call nothing that enters, and may be NULL.
  */
 struct gort__sibling {
 	void (*forked)(void);           /* in a forked child, before anything else there: other threads' locks are nobody's */
-	void (*shut)(void);             /* by gort_shutdown: all goroutines are gone, their stacks too; nobody is in a call */
+	void (*end)(void);              /* by gort_shutdown: no goroutine runs any more; to end threads made by gort__os_thread */
+	void (*shut)(void);             /* by it, later: all goroutines are gone, their stacks too; nobody is in a call */
 	struct gort__sibling *next;
 };
 GORT_API void gort__sibling_add(struct gort__sibling *s);
 GORT_API void gort__sibling_remove(struct gort__sibling *s);
+/* A thread of ours, with a stack of about stack_size bytes; nobody need join it. 0 or a negative errno. */
+GORT_API int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
 
 /* "fatal error: <Go's words>" and exit status 2. */
 GORT_API GORT_NORETURN void gort__fatal(const char *words);
 /* A panic with static words. The caller has left the library and holds no lock. */
 GORT_API GORT_NORETURN void gort__panic(const char *words);
 /*
- * A goroutine that is sure to start: all it needs is had now. NULL: out of memory. Not counted, nor shown anywhere, until one
+ * A goroutine that is sure to start: all it needs is had now. False: out of memory. Not counted, nor shown anywhere, until one
  * of the two below is called, once, from any thread: it goes, or is given back.
  */
-GORT_API gort_g *gort__go_reserve(void (*fn)(void *arg), void *arg);
-GORT_API void gort__go_reserved(gort_g *gp);
-GORT_API void gort__go_unreserve(gort_g *gp);
+struct gort__reserved {
+	gort_g *g;
+	uint32_t life;                  /* gort_shutdown takes it away: then it goes only if there is memory (else: fatal) */
+};
+GORT_API bool gort__go_reserve(struct gort__reserved *r);
+GORT_API void gort__go_reserved(const struct gort__reserved *r, void (*fn)(void *arg), void *arg);
+GORT_API void gort__go_unreserve(const struct gort__reserved *r);
 /* fn(arg) as by gort_call, and then(then_arg) after its deferred calls, however it ended. */
 GORT_API void gort__call_then(void (*fn)(void *arg), void *arg, void (*then)(void *arg), void *then_arg);
 

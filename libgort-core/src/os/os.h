@@ -46,8 +46,7 @@ bool gort__os_guard(enum gort__guard how, void *p, size_t size);
 
 /* Notes the caller's signal mask: that of threads of ours, unless they block signals. */
 void gort__os_signals_init(void);
-/* A thread of ours, with a stack of about stack_size bytes; nobody need join it. 0 or a negative errno. */
-int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
+/* gmp.h declares gort__os_thread for the siblings too */
 bool gort__os_thread_ours(void);                        /* is the caller one of them? */
 /* Waits until no more than so many of them have not returned from fn. */
 void gort__os_threads_wait(uint32_t most);
