@@ -54,7 +54,7 @@ static gort__m *m_new(void)
 	mp->id = gort__add_relaxed(&pool.ids, 1);
 	mp->locks = mp->pins = 0;
 	mp->bias = GORT__BIAS_NOBODY;
-	mp->dying = false;
+	mp->dying = mp->in_poll = false;
 	mp->random = (mp->id * 2654435761u + (uint32_t)gort__os_now()) | 1;
 	return mp;
 }
@@ -152,10 +152,15 @@ bool gort__m_start(gort__p *pp, bool spinning)
 
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning)
 {
+	bool in_poll = mp->in_poll;     /* before the note: it may be gone from there on seeing that */
+
 	mp->next_p = pp;
 	mp->spinning = spinning;
 	gort__store_release(&mp->note, 1);      /* pairs with the acquire in sleep_idle */
-	gort__os_futex_wake(&mp->note, 1);
+	if (in_poll)
+		gort__sched.poller->wake();
+	else
+		gort__os_futex_wake(&mp->note, 1);
 }
 
 /* --- plain threads --- */
