@@ -51,15 +51,16 @@ static int begin_slow(struct net_desc *d, int dir)
 
 	for (;;) {
 		gort__m *mp = gort__enter();
+		gort_g *gp = gort__g_of(mp);
 		gort_time deadline;
 		uint64_t ticket;
 		bool mine, last;
 		int err;
 
-		t.g = gort__g_of(mp);
-		gort__park_prepare(t.g, "IO wait");
-		ticket = gort__ticket_arm(t.g);
+		gort__park_prepare(gp, "IO wait");
+		ticket = gort__ticket_arm(gp);
 		gort__lock_lock(&d->lock);
+		t.g = gp;
 		t.ticket = ticket;
 		err = refused(d, dir);
 		deadline = r->deadline;
@@ -82,8 +83,8 @@ static int begin_slow(struct net_desc *d, int dir)
 			turn_remove(r, &t);
 			last = --d->calls == 0 && d->closed;
 			gort__lock_unlock(&d->lock);
-			gort__ticket_claim(t.g, ticket);        /* nobody else can: it was out of their reach, or is now */
-			gort__park_undo(t.g);
+			gort__ticket_claim(gp, ticket);         /* nobody else can: it was out of their reach, or is now */
+			gort__park_undo(gp);
 			if (last)
 				gort__ready(mp, d->closer);
 			gort__leave(mp);
@@ -91,8 +92,8 @@ static int begin_slow(struct net_desc *d, int dir)
 		}
 		gort__lock_unlock(&d->lock);
 		if (mine || err != 0) {
-			gort__ticket_claim(t.g, ticket);
-			gort__park_undo(t.g);
+			gort__ticket_claim(gp, ticket);
+			gort__park_undo(gp);
 			gort__leave(mp);
 			if (mine && err != 0)
 				net_end(d, dir);        /* for the next one */

@@ -96,10 +96,12 @@ static void look_up(struct job *j)
 static bool wait_for_job(gort_g *g, void *arg)
 {
 	struct worker *w = arg;
+	bool wait;
 
 	gort__lock_lock(&pool.lock);
 	w->job = pool.first;
-	if (w->job != NULL) {
+	wait = w->job == NULL;
+	if (!wait) {
 		pool.first = w->job->next;
 		if (pool.first == NULL)
 			pool.end = &pool.first;
@@ -109,7 +111,7 @@ static bool wait_for_job(gort_g *g, void *arg)
 		pool.idle = w;
 	}
 	gort__lock_unlock(&pool.lock);
-	return w->job == NULL;
+	return wait;                    /* it may have been given one by now, and be about to be woken */
 }
 
 static void *worker(void *arg)

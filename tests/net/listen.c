@@ -52,7 +52,8 @@ GO_TEST(malformed_addresses_are_refused)
 		const char *network, *address;
 		int err;
 	} bad[] = {
-		{ "tcpp", "127.0.0.1:1", -EPROTONOSUPPORT }, { "", "127.0.0.1:1", -EPROTONOSUPPORT }, { NULL, "127.0.0.1:1", -EPROTONOSUPPORT },
+		{ "tcpp", "127.0.0.1:1", -EPROTONOSUPPORT }, { "", "127.0.0.1:1", -EPROTONOSUPPORT },
+		{ NULL, "127.0.0.1:1", -EPROTONOSUPPORT },
 		{ "tcp", NULL, GORT_EADDRESS }, { "tcp", "", GORT_EADDRESS }, { "tcp", "127.0.0.1", GORT_EADDRESS },
 		{ "tcp", "::1:80", GORT_EADDRESS }, { "tcp", "[::1]", GORT_EADDRESS }, { "tcp", "[::1", GORT_EADDRESS },
 		{ "tcp", "[::1]80", GORT_EADDRESS }, { "tcp", "[[::1]]:80", GORT_EADDRESS }, { "tcp", "127.0.0.1:80:81", GORT_EADDRESS },
