@@ -458,7 +458,7 @@ GO_TEST(a_pipe_has_a_reading_and_a_writing_end)
 {
 	gort_conn *p[2];
 	struct reader r;
-	char b[4];
+	char b[4] = "";
 
 	if (!expect_eq(gort_pipe(p), 0))
 		return;
