@@ -144,8 +144,9 @@ GO_TEST(cancel_stops_the_timer)
 
 	gort_context_cancel_cause(ctx, -EIO, "first");
 	/* stopping it once more finds nothing to stop */
-	expect(gort_context_err(ctx) == -ETIMEDOUT || !gort_timer_stop(timer_of(ctx)));
-	expect(gort_context_err(child) == -ETIMEDOUT || !gort_timer_stop(timer_of(child)));
+	expect(gort_context_err(ctx) == -ETIMEDOUT || timer_of(ctx) == NULL || !gort_timer_stop(timer_of(ctx)));
+	/* on a slow machine the child's deadline is the later one, and has no timer */
+	expect(gort_context_err(child) == -ETIMEDOUT || timer_of(child) == NULL || !gort_timer_stop(timer_of(child)));
 	gort_context_drop(ctx);
 	gort_context_drop(child);
 
