@@ -28,9 +28,9 @@ static struct {
 } reg;
 
 static gort__lock init_lock;
-static uint32_t ready;                  /* reg and the fork handler; release and acquire */
+static uint32_t ready;                  /* reg; release and acquire */
 
-static void in_child(void)
+static void forked(void)
 {
 	/* the thread is gone, and so is whoever held the lock */
 	gort__signal_forget();
@@ -49,7 +49,6 @@ static void init(void)
 	if (!ready) {
 		reg.end = &reg.first;
 		gort__lock_init(&reg.lock);
-		gort__os_at_fork_child(in_child);
 		gort__store_release(&ready, 1);
 	}
 	gort__lock_unlock(&init_lock);
@@ -83,8 +82,9 @@ static void deliver(void)
 	}
 }
 
-static void thread(void)
+static void thread(void *arg)
 {
+	(void)arg;
 	for (bool on = true; on;) {
 		gort__signal_wait();
 		gort__lock_lock(&reg.lock);
@@ -129,6 +129,44 @@ static struct listener *take_out(struct listener **at)
 	return l;
 }
 
+/* gort_shutdown: nobody is left to tell. */
+static void end(void)
+{
+	struct listener *l, *next;
+
+	if (!gort__load_acquire(&ready))
+		return;
+	gort__lock_lock(&reg.lock);
+	l = reg.first;
+	reg.first = NULL;
+	reg.end = &reg.first;
+	for (int i = 1; i < GORT__SIGNALS; i++) {
+		if (reg.wanted[i] > 0)
+			gort__signal_restore(i);
+		reg.wanted[i] = 0;
+	}
+	if (reg.thread)
+		gort__signal_tell();
+	gort__lock_unlock(&reg.lock);
+	for (; l != NULL; l = next) {
+		next = l->next;
+		gort_chan_unref(l->chan);
+		free(l);
+	}
+}
+
+static struct gort__sibling sibling = { .forked = forked, .end = end };
+
+static __attribute__((constructor)) void loaded(void)
+{
+	gort__sibling_add(&sibling);
+}
+
+static __attribute__((destructor)) void unloaded(void)
+{
+	gort__sibling_remove(&sibling);
+}
+
 int gort_signal_notify(gort_chan *c, int signo)
 {
 	struct listener *fresh, **at;
@@ -136,6 +174,9 @@ int gort_signal_notify(gort_chan *c, int signo)
 
 	if (c == NULL || c->elem_size != sizeof(int) || !gort__signal_valid(signo))
 		return -EINVAL;
+	err = gort__m_bind();           /* the thread below needs the scheduler, and ends with it */
+	if (err != 0)
+		return err;
 	init();
 	fresh = calloc(1, sizeof *fresh);
 	if (fresh == NULL)

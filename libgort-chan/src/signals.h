@@ -19,10 +19,10 @@ void gort__signal_restore(int signo);
 /* How often the signal came since the last call. */
 unsigned gort__signal_came(int signo);
 /*
- * A thread that runs fn() and ends, with all signals blocked. It counts as one that may do anything at any time, so that the
- * program is not taken for deadlocked. 0 or a negative errno.
+ * A thread of ours that runs fn(NULL) and ends, with all signals blocked but those of faults. It counts as one that may do
+ * anything at any time, so that the program is not taken for deadlocked. 0 or a negative errno.
  */
-int gort__signal_thread(void (*fn)(void));
+int gort__signal_thread(void (*fn)(void *arg));
 /* That thread's: sleeps until told. */
 void gort__signal_wait(void);
 void gort__signal_tell(void);

@@ -39,8 +39,7 @@ gort_context_hook *gort_context_after_func(gort_context *ctx, void (*fn)(void *a
 		return NULL;
 	*h = (gort_context_hook){ .ctx = ctx, .fn = fn, .arg = arg, .refs = 2, .state = HOOK_WAITS };
 	if (n != NULL) {
-		h->g = gort__go_reserve(run, h);
-		if (h->g == NULL) {
+		if (!gort__go_reserve(&h->g)) {
 			free(h);
 			return NULL;
 		}
@@ -64,7 +63,7 @@ gort_context_hook *gort_context_after_func(gort_context *ctx, void (*fn)(void *a
 	gort__lock_unlock(&n->tree.lock);
 	if (now) {
 		gort__node_finish(n);
-		gort__go_reserved(h->g);
+		gort__go_reserved(&h->g, run, h);
 	}
 	return h;
 }
@@ -95,7 +94,7 @@ void gort__hook_start(gort_context_hook *list)
 	while (list != NULL) {
 		gort_context_hook *next = list->next;
 
-		gort__go_reserved(list->g);     /* it may be over, and freed, already */
+		gort__go_reserved(&list->g, run, list);         /* it may be over, and freed, already */
 		list = next;
 	}
 }
@@ -118,7 +117,7 @@ bool gort_context_hook_stop(gort_context_hook *h)
 	}
 	gort__lock_unlock(&n->tree.lock);
 	if (stopped) {
-		gort__go_unreserve(h->g);
+		gort__go_unreserve(&h->g);
 		put(h);
 	}
 	return stopped;

@@ -51,7 +51,7 @@ struct gort_context_hook {
 	gort_context *ctx;              /* held; fixed */
 	void (*fn)(void *arg);          /* fixed */
 	void *arg;
-	gort_g *g;                      /* the goroutine to be, reserved; NULL: ctx can never be done; by who took it off */
+	struct gort__reserved g;        /* the goroutine to be; not used where ctx can never be done; by who took it off */
 	uint32_t refs;                  /* atomic */
 	uint32_t state;                 /* enum hook_state; under the node's lock; atomic where there is no node */
 };

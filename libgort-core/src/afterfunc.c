@@ -9,7 +9,8 @@
  * there is no memory for one, it waits for the first to end (GORT__TIMER_OWED).
  *
  * Descriptors of timers are never unmapped while the scheduler runs, and the numbers of their entries only grow; so a dead
- * entry of a timer that is gone does no harm, and freeing takes nothing out of a heap.
+ * entry of a timer that is gone does no harm, and freeing takes nothing out of a heap. gort_shutdown stops all timers; their
+ * handles are the program's, and may be set again or freed later, so their descriptors stay.
  */
 #include "timer.h"
 
@@ -21,17 +22,84 @@
 #define CHUNK ((size_t)64 * 1024)       /* bytes of descriptors mapped at a time */
 #define BATCH 32                        /* moved between a P and the shared list at a time */
 
+struct chunk {
+	struct chunk *next;             /* the one made before */
+	gort_timer t[];
+};
+
+#define PER_CHUNK ((CHUNK - sizeof(struct chunk)) / sizeof(gort_timer))
+
 static struct {
 	gort__lock lock;
 	gort_timer *free;               /* under lock */
-	gort_timer *fresh;              /* of the newest chunk, those never used; under lock */
-	uint32_t nfresh;
+	struct chunk *chunks;           /* newest first; under lock */
+	uint32_t nfresh;                /* of the newest, never used: the last ones; under lock */
 } pool;
 
 void gort__timer_init(void)
 {
-	memset(&pool, 0, sizeof pool);
 	gort__lock_init(&pool.lock);
+}
+
+void gort__timer_in_child(void)
+{
+	memset(&pool, 0, sizeof pool);
+}
+
+/* As one that has just been made, and has not been set. */
+static void forget(gort_timer *t)
+{
+	gort__due_forget(&t->due);
+	gort__bias_init(&t->lock, GORT__BIAS_NOBODY);
+	t->p = NULL;
+	t->g = NULL;
+	t->flags = t->running = t->users = 0;
+	t->waiters = NULL;
+	t->list = NULL;
+}
+
+/* Those that are in nobody's hands go to the free list. How many are. */
+static uint32_t tidy(struct chunk *c, uint32_t used)
+{
+	uint32_t live = 0;
+
+	for (uint32_t i = 0; i < used; i++) {
+		gort_timer *t = &c->t[i];
+
+		if (t->flags & (GORT__TIMER_UNUSED | GORT__TIMER_ONCE | GORT__TIMER_FREED)) {
+			forget(t);
+			t->flags = GORT__TIMER_UNUSED | GORT__TIMER_FREED;
+			t->next = pool.free;
+			pool.free = t;
+		} else {
+			forget(t);
+			live++;
+		}
+	}
+	return live;
+}
+
+void gort__timer_fini(void)
+{
+	uint32_t used = (uint32_t)PER_CHUNK - pool.nfresh;
+	struct chunk *keep = NULL, *c;
+
+	pool.free = NULL;
+	while ((c = pool.chunks) != NULL) {
+		gort_timer *before = pool.free;
+
+		pool.chunks = c->next;
+		if (tidy(c, used) == 0) {
+			pool.free = before;
+			gort__os_pages_free(c, CHUNK);
+		} else {                        /* what of it was never used stays so */
+			c->next = keep;
+			keep = c;
+		}
+		used = (uint32_t)PER_CHUNK;
+	}
+	pool.chunks = keep;
+	pool.nfresh = 0;
 }
 
 /* --- descriptors --- */
@@ -46,14 +114,17 @@ static gort_timer *pool_take(void)
 		return t;
 	}
 	if (pool.nfresh == 0) {
-		pool.fresh = gort__os_pages(CHUNK);
-		if (pool.fresh == NULL)
+		struct chunk *c = gort__os_pages(CHUNK);
+
+		if (c == NULL)
 			return NULL;
-		pool.nfresh = CHUNK / sizeof *t;
+		c->next = pool.chunks;
+		pool.chunks = c;
+		pool.nfresh = (uint32_t)PER_CHUNK;
 	}
-	pool.nfresh--;
-	t = pool.fresh++;
+	t = &pool.chunks->t[PER_CHUNK - pool.nfresh--];
 	gort__bias_init(&t->lock, GORT__BIAS_NOBODY);
+	t->flags = GORT__TIMER_UNUSED;
 	return t;
 }
 
@@ -98,6 +169,7 @@ static void give(gort__p *pp, uint32_t n)
 
 static void descriptor_put(gort__p *pp, gort_timer *t)
 {
+	t->flags |= GORT__TIMER_UNUSED;
 	if (gort__unlikely(pp == NULL)) {
 		gort__lock_lock(&pool.lock);
 		t->next = pool.free;
@@ -487,6 +559,8 @@ bool gort_timer_stop(gort_timer *t)
 	bool was;
 
 	check(t, "time: Stop called on uninitialized Timer");
+	if (gort__unlikely(gort__phase() == GORT__DOWN))
+		return false;           /* gort_shutdown has stopped it */
 	mp = gort__enter_nosched();
 	gort__bias_lock(mp, &t->lock);
 	was = stop(mp->p, t);
@@ -532,6 +606,16 @@ void gort_timer_stop_wait(gort_timer *t)
 	gort__leave(mp);
 }
 
+/* After gort_shutdown, without waking the scheduler: it is stopped, and nobody else has anything to do with it. */
+static void free_at_rest(gort_timer *t)
+{
+	if (t->flags & GORT__TIMER_FREED)
+		gort__fatal("a timer is freed twice");
+	gort__due_forget(&t->due);
+	t->flags |= GORT__TIMER_FREED;
+	finish(NULL, t);
+}
+
 void gort_timer_free(gort_timer *t)
 {
 	gort__m *mp;
@@ -540,6 +624,10 @@ void gort_timer_free(gort_timer *t)
 
 	if (t == NULL)
 		return;
+	if (gort__unlikely(gort__phase() == GORT__DOWN)) {
+		free_at_rest(t);
+		return;
+	}
 	mp = gort__enter_nosched();
 	gort__bias_lock(mp, &t->lock);
 	if (gort__unlikely(t->flags & GORT__TIMER_FREED))

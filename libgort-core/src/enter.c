@@ -15,6 +15,22 @@ static void await_borrower(gort__m *mp)
 		gort__os_futex_wait(&mp->hold.state, w, GORT_FOREVER);
 }
 
+/*
+ * A plain thread at depth 1 and no scheduler: after gort_shutdown, or while that goes on in another thread. True: what had
+ * to be has been done, look again. The fence in gort__hold_settle lies between the depth and the look at the phase; so either
+ * gort_shutdown sees that a thread is inside, or we see that it has begun.
+ */
+static bool start_again(gort__m *mp)
+{
+	if (gort__likely(gort__phase() == GORT__UP) || (gort__phase() == GORT__CLOSING && gort__os_thread_ours()))
+		return false;
+	gort__hold_leave(&mp->hold);
+	if (gort__start() != 0)
+		gort__fatal("out of memory or threads: the scheduler cannot be started afresh");
+	gort__hold_enter(&mp->hold);
+	return true;
+}
+
 gort__m *gort__enter_slow(gort__m *mp)
 {
 	gort__p *pp;
@@ -51,8 +67,11 @@ gort__m *gort__enter_slow(gort__m *mp)
 		case GORT__SETTLED_NONE:
 			break;
 		}
-		if (mp->bound != NULL && mp->curg == mp->bound)
+		if (mp->bound != NULL && mp->curg == mp->bound) {
+			if (gort__unlikely(start_again(mp)))
+				continue;
 			return mp;
+		}
 		gort__lock_lock(&gort__sched.lock);
 		pp = gort__p_from_idle(0);
 		gort__lock_unlock(&gort__sched.lock);
@@ -81,6 +100,8 @@ gort__m *gort__enter_nosched_slow(gort__m *mp)
 			gort__p_missed(mp);
 			return mp;
 		case GORT__SETTLED_NONE:
+			if (mp->bound != NULL && (gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_COUNT) == 1 && start_again(mp))
+				continue;
 			return mp;
 		case GORT__SETTLED_YIELD:
 			/* not here; at the next call that may */

@@ -69,6 +69,11 @@ static void hit(uintptr_t addr, const void *uc)
 	}
 }
 
+void gort__fault_fini(void)
+{
+	gort__os_fault_fini();
+}
+
 int gort__fault_init(void)
 {
 	return gort__os_fault_init(hit);

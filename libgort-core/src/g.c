@@ -66,7 +66,19 @@ bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg)
 				return false;
 		}
 	}
-	return true;
+	return gort__m_each_bound(fn, arg);
+}
+
+void gort__g_fini(void)
+{
+	struct chunk *next;
+
+	for (struct chunk *c = pool.chunks; c != NULL; c = next) {
+		next = c->next;
+		gort__os_pages_free(c, CHUNK * sizeof(gort_g));
+	}
+	pool.chunks = NULL;
+	pool.free = NULL;
 }
 
 static gort_g *refill(gort__p *pp)

@@ -256,17 +256,20 @@ static gort_time earliest_timer(void)
 	return t;
 }
 
-/* Waits, idle, until handed a P or a timer is due; the M has a P afterwards. */
-static void sleep_idle(gort__m *mp, gort_time deadline)
+/* Waits, idle, until handed a P or a timer is due; the M has a P afterwards. False: the thread is to end. */
+static bool sleep_idle(gort__m *mp, gort_time deadline)
 {
 	for (;;) {
 		gort__p *pp = NULL;
+		uint32_t note = gort__load_acquire(&mp->note);          /* pairs with the releases in gort__m_hand and end_one */
 
-		if (gort__load_acquire(&mp->note) != 0) {               /* pairs with the release in gort__m_hand */
-			gort__store_relaxed(&mp->note, 0);
+		if (gort__unlikely(note == GORT__NOTE_END))
+			return false;
+		if (note != GORT__NOTE_NONE) {
+			gort__store_relaxed(&mp->note, GORT__NOTE_NONE);
 			gort__p_acquire(mp, mp->next_p);
 			mp->handed = true;
-			return;
+			return true;
 		}
 		gort__os_futex_wait(&mp->note, 0, deadline);
 		if (deadline == GORT_FOREVER || gort__load_acquire(&mp->note) != 0 || gort__os_now() < deadline)
@@ -284,7 +287,7 @@ static void sleep_idle(gort__m *mp, gort_time deadline)
 		if (pp != NULL) {
 			gort__p_acquire(mp, pp);
 			gort__sysmon_busy();
-			return;
+			return true;
 		}
 	}
 }
@@ -327,8 +330,8 @@ static void found_work(gort__m *mp)
 		gort__wake_someone();
 }
 
-/* The P goes back to the idle ones, and the M sleeps. Afterwards it has a P again. */
-static void go_idle(gort__m *mp)
+/* The P goes back to the idle ones, and the M sleeps. Afterwards it has a P again. False: the thread is to end. */
+static bool go_idle(gort__m *mp)
 {
 	gort_time deadline = GORT_FOREVER;
 	gort__p *pp = NULL;
@@ -339,7 +342,7 @@ static void go_idle(gort__m *mp)
 	if (mp->p != NULL) {
 		if (gort__sched.queued > 0 || mp->inbox != NULL) {
 			gort__lock_unlock(&gort__sched.lock);
-			return;
+			return true;
 		}
 		gort__p_to_idle(gort__p_release(mp));
 	}
@@ -386,9 +389,9 @@ static void go_idle(gort__m *mp)
 	gort__lock_unlock(&gort__sched.lock);
 	if (pp != NULL) {
 		gort__p_acquire(mp, pp);
-		return;
+		return true;
 	}
-	sleep_idle(mp, deadline);
+	return sleep_idle(mp, deadline);
 }
 
 /* Looks for others' work for a while. True: there is some in the ring or the global queue now, or a timer is due. */
@@ -458,7 +461,7 @@ static bool spin(gort__m *mp, gort__p *pp)
 	return found;
 }
 
-/* On g0: the next goroutine, however long it takes. */
+/* On g0: the next goroutine, however long it takes. NULL: the thread is to end. */
 static gort_g *find(gort__m *mp)
 {
 	for (;;) {
@@ -471,7 +474,8 @@ static gort_g *find(gort__m *mp)
 			return gp;
 		}
 		if (pp == NULL) {
-			go_idle(mp);
+			if (!go_idle(mp))
+				return NULL;
 			continue;
 		}
 		if (gort__unlikely(gort__load_relaxed(&pp->retiring))) {
@@ -500,8 +504,8 @@ static gort_g *find(gort__m *mp)
 			note_loot(mp);
 			return gp;
 		}
-		if (!gort__load_relaxed(&pp->retiring) && !spin(mp, pp))
-			go_idle(mp);
+		if (!gort__load_relaxed(&pp->retiring) && !spin(mp, pp) && !go_idle(mp))
+			return NULL;
 	}
 }
 
@@ -509,7 +513,7 @@ gort_g *gort__find_runnable(gort__m *mp)
 {
 	gort_g *gp = find(mp);
 
-	if (mp->spinning || mp->handed)
+	if (gp != NULL && (mp->spinning || mp->handed))
 		found_work(mp);
 	return gp;
 }

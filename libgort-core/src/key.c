@@ -30,14 +30,45 @@ struct entry {
 
 static struct {
 	pthread_mutex_t lock;           /* nothing is called under it but the allocator */
+	uint32_t since;                 /* generation that new entries begin with; under lock */
 	uint32_t n;                     /* entries ever used; under lock */
 	uint32_t free;                  /* index + 1, 0: none; under lock */
-	struct entry *chunks[CHUNKS];   /* release and acquire; never freed */
-} keys = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct entry *chunks[CHUNKS];   /* release and acquire; freed by gort_shutdown only */
+} keys = { .lock = PTHREAD_MUTEX_INITIALIZER, .since = 1 };
 
 void gort__keys_in_child(void)
 {
 	pthread_mutex_init(&keys.lock, NULL);
+}
+
+static uint32_t index_of(gort_key key)
+{
+	return (uint32_t)key;
+}
+
+static struct entry *entry_of(uint32_t i)
+{
+	struct entry *chunk = i / CHUNK < CHUNKS ? gort__load_acquire(&keys.chunks[i / CHUNK]) : NULL;
+
+	return chunk != NULL ? &chunk[i % CHUNK] : NULL;
+}
+
+/* All keys are deleted. Those made later are others than all there were: a value may still be stored under one of these. */
+void gort__keys_fini(void)
+{
+	pthread_mutex_lock(&keys.lock);
+	for (uint32_t i = 0; i < keys.n; i++) {
+		uint32_t generation = (uint32_t)(entry_of(i)->key >> 32);
+
+		if (generation >= keys.since)
+			keys.since = generation + 1;
+	}
+	for (uint32_t i = 0; i < CHUNKS && keys.chunks[i] != NULL; i++) {
+		free(keys.chunks[i]);
+		gort__store_relaxed(&keys.chunks[i], NULL);
+	}
+	keys.n = keys.free = 0;
+	pthread_mutex_unlock(&keys.lock);
 }
 
 struct value {
@@ -52,18 +83,6 @@ struct gort__values {
 	bool again;                     /* the round has called one */
 	struct value v[];
 };
-
-static uint32_t index_of(gort_key key)
-{
-	return (uint32_t)key;
-}
-
-static struct entry *entry_of(uint32_t i)
-{
-	struct entry *chunk = i / CHUNK < CHUNKS ? gort__load_acquire(&keys.chunks[i / CHUNK]) : NULL;
-
-	return chunk != NULL ? &chunk[i % CHUNK] : NULL;
-}
 
 int gort_key_new(gort_key *key, void (*destroy)(void *value))
 {
@@ -95,7 +114,7 @@ int gort_key_new(gort_key *key, void (*destroy)(void *value))
 		}
 		if (e != NULL) {
 			keys.n++;
-			gort__store_relaxed(&e->key, ((gort_key)1 << 32) + i);
+			gort__store_relaxed(&e->key, ((gort_key)keys.since << 32) + i);
 		}
 	}
 	if (e != NULL) {
@@ -181,9 +200,9 @@ int gort_set(gort_key key, void *value)
 static void (*destructor(gort_key key))(void *value)
 {
 	struct entry *e = entry_of(index_of(key));
-	void (*destroy)(void *value) = gort__load_acquire(&e->destroy);
+	void (*destroy)(void *value) = e != NULL ? gort__load_acquire(&e->destroy) : NULL;
 
-	return gort__load_relaxed(&e->key) == key ? destroy : NULL;
+	return e != NULL && gort__load_relaxed(&e->key) == key ? destroy : NULL;
 }
 
 /* Where it has got to lies in the table: a destructor may panic, and then it is called once more. */

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ms: our own threads, and the plain threads that call in. Descriptors are type-stable: an outsider that read a P's holder
- * may look at its hold word long after. A plain thread's M and bound G are given back when the thread ends.
+ * may look at its hold word long after. A plain thread's M, and the bound G that lies beside it, are given back when the
+ * thread ends.
+ *
+ * gort_shutdown gives all others back, but not those of plain threads that live on: they may stand in a function that
+ * gort_try has called, and have deferred calls and values for their end. When such a thread calls in again it finds that the
+ * scheduler is to be started afresh (enter.c).
  */
 #include "runtime.h"
 
@@ -13,36 +18,66 @@
 #define THREAD_STACK (256 * 1024)       /* of our threads: g0 only runs the scheduler */
 #define REFUSED_FOR (10 * GORT_MILLISECOND)
 
+/* A plain thread's. */
+struct plain {
+	gort__m m;
+	_Alignas(64) gort_g g;
+};
+
 static struct {
 	gort__lock lock;
-	gort__m *free;                  /* under lock */
-	gort_g *free_bound;             /* under lock */
+	bool made;                      /* the lock has been */
+	bool down;                      /* no scheduler: what is given back goes to the system; under lock */
+	gort__m *free, *free_plain;     /* under lock */
 	uint32_t ids;                   /* atomic */
-	gort__m *all;                   /* through mp->all; never shortened. Release and acquire; written under lock */
+	gort__m *all;                   /* through mp->all; shortened by gort_shutdown only. Release and acquire; written under lock */
 	gort_time refused_until;        /* the system refused a thread, and is not asked again before; relaxed */
 } pool;
 
 void gort__m_init(void)
 {
-	memset(&pool, 0, sizeof pool);
-	gort__lock_init(&pool.lock);
+	if (!pool.made) {
+		gort__lock_init(&pool.lock);
+		pool.made = true;
+	}
+	gort__lock_lock(&pool.lock);
+	pool.down = false;
+	pool.refused_until = 0;
+	gort__lock_unlock(&pool.lock);
 }
 
-static gort__m *m_new(void)
+void gort__m_in_child(bool lost)
 {
-	gort__m *mp;
+	if (lost)
+		memset(&pool, 0, sizeof pool);
+	else
+		gort__lock_init(&pool.lock);
+}
+
+static size_t size_of(const gort__m *mp)
+{
+	return mp->place != NULL ? sizeof(struct plain) : sizeof *mp;
+}
+
+static gort__m *m_new(bool plain)
+{
+	gort__m **list = plain ? &pool.free_plain : &pool.free, *mp;
 	uint32_t state;
 
 	gort__lock_lock(&pool.lock);
-	mp = pool.free;
-	if (mp != NULL)
-		pool.free = mp->link;
+	mp = *list;
+	if (mp != NULL) {
+		*list = mp->link;
+		mp->used = true;
+	}
 	gort__lock_unlock(&pool.lock);
 	if (mp == NULL) {
-		mp = gort__os_pages(sizeof *mp);
+		mp = gort__os_pages(plain ? sizeof(struct plain) : sizeof *mp);
 		if (mp == NULL)
 			return NULL;
 		mp->hold.state = gort__fenced ? GORT__HOLD_FENCED : 0;
+		mp->place = plain ? &((struct plain *)mp)->g : NULL;
+		mp->used = true;
 		gort__lock_lock(&pool.lock);
 		mp->all = pool.all;
 		gort__store_release(&pool.all, mp);     /* pairs with the acquire in gort__m_each */
@@ -59,12 +94,59 @@ static gort__m *m_new(void)
 	return mp;
 }
 
+/* Under lock. */
+static void unlist(gort__m *mp)
+{
+	gort__m **at = &pool.all;
+
+	while (*at != NULL && *at != mp)
+		at = &(*at)->all;
+	if (*at != NULL)
+		gort__store_release(at, mp->all);
+}
+
 static void m_free(gort__m *mp)
 {
+	gort__m **list = mp->place != NULL ? &pool.free_plain : &pool.free;
+	bool gone;
+
 	gort__lock_lock(&pool.lock);
-	mp->link = pool.free;
-	pool.free = mp;
+	gone = pool.down;
+	mp->used = false;
+	if (gone) {
+		unlist(mp);
+	} else {
+		mp->link = *list;
+		*list = mp;
+	}
 	gort__lock_unlock(&pool.lock);
+	if (gone)
+		gort__os_pages_free(mp, size_of(mp));
+}
+
+void gort__m_fini(void)
+{
+	gort__m *gone = NULL;
+
+	gort__lock_lock(&pool.lock);
+	for (gort__m **at = &pool.all, *mp; (mp = *at) != NULL;) {
+		if (mp->used) {
+			at = &mp->all;
+			continue;
+		}
+		gort__store_release(at, mp->all);
+		mp->link = gone;
+		gone = mp;
+	}
+	pool.free = pool.free_plain = NULL;
+	pool.down = true;
+	gort__lock_unlock(&pool.lock);
+	while (gone != NULL) {
+		gort__m *mp = gone;
+
+		gone = mp->link;
+		gort__os_pages_free(mp, size_of(mp));
+	}
 }
 
 bool gort__m_each(bool (*fn)(gort__m *mp, void *arg), void *arg)
@@ -74,6 +156,33 @@ bool gort__m_each(bool (*fn)(gort__m *mp, void *arg), void *arg)
 			return false;
 	}
 	return true;
+}
+
+bool gort__m_each_bound(bool (*fn)(gort_g *gp, void *arg), void *arg)
+{
+	for (gort__m *mp = gort__load_acquire(&pool.all); mp != NULL; mp = mp->all) {
+		if (mp->place != NULL && !fn(mp->place, arg))
+			return false;
+	}
+	return true;
+}
+
+static bool end_one(gort__m *mp, void *arg)
+{
+	uint32_t none = GORT__NOTE_NONE;
+
+	if (mp->place == NULL && gort__cas_release(&mp->note, &none, GORT__NOTE_END))
+		gort__os_futex_wake(&mp->note, 1);
+	return true;
+}
+
+void gort__m_end_all(void)
+{
+	uint32_t n;
+
+	gort__m_each(end_one, NULL);
+	while ((n = gort__load_acquire(&gort__sched.nms)) != 0)         /* pairs with the release in m_main */
+		gort__os_futex_wait(&gort__sched.nms, n, GORT_FOREVER);
 }
 
 static int *errno_at(void)
@@ -99,11 +208,12 @@ static void m_main(void *arg)
 	gort__p_acquire(mp, mp->next_p);
 	mp->handed = true;
 	gort__sched_loop(mp);
-	/* its locked goroutine has ended */
+	/* its locked goroutine has ended, or the scheduler does */
 	gort__tls = NULL;
 	gort__os_fault_thread_end(mp->fault_stack);
-	gort__add_relaxed(&gort__sched.nms, -1u);
 	m_free(mp);
+	gort__add_release(&gort__sched.nms, -1u);       /* pairs with the acquire in gort__m_end_all */
+	gort__os_futex_wake(&gort__sched.nms, 1);
 }
 
 bool gort__m_allowed(void)
@@ -120,11 +230,6 @@ bool gort__m_allowed(void)
 	return ok;
 }
 
-void gort__m_ask_again(void)
-{
-	gort__store_relaxed(&pool.refused_until, 0);
-}
-
 /* Whoever was to have the thread asks again by itself: the monitor sees to work that nobody runs. */
 static void refused(int err)
 {
@@ -138,7 +243,7 @@ static void refused(int err)
 
 bool gort__m_start(gort__p *pp, bool spinning, gort_g *gp)
 {
-	gort__m *mp = gort__m_allowed() ? m_new() : NULL;
+	gort__m *mp = gort__m_allowed() ? m_new(false) : NULL;
 	int err;
 
 	if (mp == NULL)
@@ -146,13 +251,14 @@ bool gort__m_start(gort__p *pp, bool spinning, gort_g *gp)
 	mp->next_p = pp;
 	mp->next_g = gp;
 	mp->spinning = spinning;
+	gort__add_relaxed(&gort__sched.nms, 1);         /* before the thread can count itself out */
 	err = gort__os_thread(m_main, mp, THREAD_STACK, "gort", false);
 	if (err != 0) {
+		gort__add_relaxed(&gort__sched.nms, -1u);
 		m_free(mp);
 		refused(err);
 		return false;
 	}
-	gort__add_relaxed(&gort__sched.nms, 1);
 	return true;
 }
 
@@ -160,29 +266,57 @@ void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning)
 {
 	mp->next_p = pp;
 	mp->spinning = spinning;
-	gort__store_release(&mp->note, 1);      /* pairs with the acquire in sleep_idle */
+	gort__store_release(&mp->note, GORT__NOTE_P);   /* pairs with the acquire in sleep_idle */
 	gort__os_futex_wake(&mp->note, 1);
 }
 
 /* --- plain threads --- */
 
+static void release(gort__m *mp)
+{
+	gort__tls = NULL;
+	gort__store_relaxed(&mp->tid, 0);
+	gort__store_relaxed(&mp->bound->status, GORT__G_FREE);
+	gort__store_relaxed(&mp->bound->name[0], '\0');
+	mp->bound = NULL;
+	mp->curg = NULL;
+	m_free(mp);
+}
+
 static void unbind(void *arg)
 {
 	gort__m *mp = arg;
-	gort_g *gp = mp->bound;
 
-	gort__thread_end(gp);
-	gort__tls = NULL;
-	gort__store_relaxed(&mp->tid, 0);
-	gort__store_relaxed(&gp->status, GORT__G_FREE);
-	mp->bound = NULL;
-	mp->curg = NULL;
-	gort__lock_lock(&pool.lock);
-	gp->link = pool.free_bound;
-	pool.free_bound = gp;
-	mp->link = pool.free;
-	pool.free = mp;
-	gort__lock_unlock(&pool.lock);
+	gort__thread_end(mp->bound);
+	release(mp);
+}
+
+void gort__m_release_self(void)
+{
+	gort__m *mp = gort__m_self();
+
+	if (mp == NULL || mp->bound->live.scope != NULL)
+		return;
+	gort__panic_discard(mp->bound);
+	gort__os_set_thread_exit(NULL);
+	release(mp);
+}
+
+bool gort__m_caller_waits(void)
+{
+	gort__m *me = gort__m_self();
+
+	for (gort__m *mp = gort__load_acquire(&pool.all); mp != NULL; mp = mp->all) {
+		if (mp->place == NULL || mp == me)
+			continue;
+		/* acquire: pairs with the release in gort__hold_leave */
+		while ((gort__load_acquire(&mp->hold.depth) & GORT__DEPTH_COUNT) != 0) {
+			if (gort__load_relaxed(&mp->place->status) == GORT__G_WAITING && gort__load_relaxed(&mp->place->note) == 0)
+				return true;
+			gort__os_yield();
+		}
+	}
+	return false;
 }
 
 int gort__m_thread_exit_init(void)
@@ -196,25 +330,16 @@ int gort__m_bind(void)
 	gort_g *gp;
 	int err = gort__start();
 
-	if (err != 0)
+	if (err != 0 || gort__m_self() != NULL)
 		return err;
-	mp = m_new();
+	mp = m_new(true);
 	if (mp == NULL)
 		return -ENOMEM;
-	gort__lock_lock(&pool.lock);
-	gp = pool.free_bound;
-	if (gp != NULL)
-		pool.free_bound = gp->link;
-	gort__lock_unlock(&pool.lock);
-	if (gp == NULL)
-		gp = gort__g_new(NULL);
-	if (gp == NULL || gort__os_set_thread_exit(mp) != 0) {
+	if (gort__os_set_thread_exit(mp) != 0) {
 		m_free(mp);
-		if (gp != NULL)
-			gort__g_free(NULL, gp);
 		return -ENOMEM;
 	}
-	gort__store_relaxed(&gp->id, 0);
+	gp = mp->place;
 	gp->flags = GORT__G_BOUND | GORT__G_SYSTEM;
 	gp->m = mp;
 	gp->note = 0;

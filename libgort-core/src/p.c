@@ -21,6 +21,20 @@ static gort__p *p_new(uint32_t id)
 	return pp;
 }
 
+void gort__p_fini(void)
+{
+	for (uint32_t i = 0; i < GORT__MAX_PROCS && gort__sched.ps[i] != NULL; i++) {
+		gort__p *pp = gort__sched.ps[i];
+
+		gort__sched.ps[i] = NULL;
+		gort__stash_free(&pp->stash);
+		gort__heap_free(&pp->timers);
+		gort__trace_ring_free(pp->trace);
+		gort__os_watch_end(&pp->seen.watch);
+		gort__os_pages_free(pp, sizeof *pp);
+	}
+}
+
 /* Makes Ps until there are n; how many there are then. Under procs_lock or before anybody else runs. */
 static uint32_t make(uint32_t n)
 {
@@ -163,10 +177,16 @@ static bool call_holder(gort__m *mp, gort__bias *b, uint32_t owner)
 	return true;
 }
 
+/* NULL: there is none, any more: the number is from before a gort_shutdown, or a fork. */
+static gort__p *by_number(uint32_t id)
+{
+	return id < gort__load_acquire(&gort__sched.nps) ? gort__sched.ps[id] : NULL;
+}
+
 void gort__p_unbias(uint32_t owner, gort__bias *b)
 {
-	gort__p *pp = gort__sched.ps[owner - 1];
-	gort__m *mp = holder(pp);
+	gort__p *pp = by_number(owner - 1);
+	gort__m *mp = pp != NULL ? holder(pp) : NULL;
 
 	if (mp != NULL) {
 		/* while it is inside the library it may come out and in again soon; else it computes, perhaps for long */
@@ -184,7 +204,9 @@ void gort__p_unbias(uint32_t owner, gort__bias *b)
 	}
 	/* nobody's: no one gets it from the idle list without the lock. Or it is on its way to a thread, and soon its */
 	gort__lock_lock(&gort__sched.lock);
-	if (pp->idle || gort__load_acquire(&pp->retired))       /* pairs with the release in gort__p_retire */
+	pp = by_number(owner - 1);
+	/* the second acquire pairs with the release in gort__p_retire */
+	if (pp == NULL || pp->idle || gort__load_acquire(&pp->retired))
 		gort__bias_take_off(b, owner);
 	gort__lock_unlock(&gort__sched.lock);
 }
@@ -306,6 +328,42 @@ int gort_maxprocs(void)
 }
 
 /*
+ * Waits until the Ps from n on, which have been told to retire, have done so. Idle: it is taken off the list here. In
+ * somebody's hands: taken, if its holder is in the user's code; else the holder gives it up at its next scheduling decision,
+ * which is near, since calls into the library are short.
+ */
+static void await_retired(uint32_t n, uint32_t old)
+{
+	uint32_t tries = 0;
+
+	for (uint32_t i = n; i < old; i++) {
+		gort__p *pp = gort__sched.ps[i];
+
+		while (!gort__load_acquire(&pp->retired)) {     /* pairs with the release in gort__p_retire */
+			gort__p *got = gort__p_claim_idle(pp) ? pp : gort__p_take(pp, GORT__TAKEN_RUNNING);
+
+			if (got != NULL)
+				gort__hand_off(got);
+			else if (++tries < 1000)
+				gort__os_yield();
+			else            /* somebody keeps it by gort_preempt_disable */
+				gort__os_sleep_until(gort_deadline(100 * GORT_MICROSECOND));
+		}
+	}
+}
+
+void gort__p_retire_all(void)
+{
+	gort__lock_lock(&procs_lock);
+	gort__lock_lock(&gort__sched.lock);
+	for (uint32_t i = 0; i < gort__sched.nps; i++)
+		gort__store_relaxed(&gort__sched.ps[i]->retiring, true);
+	gort__lock_unlock(&gort__sched.lock);
+	await_retired(0, gort__sched.nps);
+	gort__lock_unlock(&procs_lock);
+}
+
+/*
  * Runs outside the scheduler (depth 0) like the monitor, so that the caller's own P can be taken like any other; the
  * caller then goes on without one until its next call.
  */
@@ -320,6 +378,10 @@ int gort_set_maxprocs(int want)
 		return (int)old;
 	gort__lock_lock(&procs_lock);
 	old = gort__sched.nprocs;
+	if (gort__unlikely(gort__phase() != GORT__UP)) {        /* gort_shutdown: none is to be had any more */
+		gort__lock_unlock(&procs_lock);
+		return (int)old;
+	}
 	n = make(want < GORT__MAX_PROCS ? (uint32_t)want : GORT__MAX_PROCS);
 
 	gort__lock_lock(&gort__sched.lock);
@@ -343,22 +405,7 @@ int gort_set_maxprocs(int want)
 		gort__store_relaxed(&gort__sched.ps[i]->retiring, true);
 	gort__lock_unlock(&gort__sched.lock);
 
-	for (uint32_t i = n; i < old; i++) {
-		gort__p *pp = gort__sched.ps[i];
-
-		/*
-		 * Idle: it is taken off the list here. In somebody's hands: taken, if its holder is in the user's code; else the
-		 * holder gives it up at its next scheduling decision, which is near, since calls into the library are short.
-		 */
-		while (!gort__load_acquire(&pp->retired)) {
-			gort__p *got = gort__p_claim_idle(pp) ? pp : gort__p_take(pp, GORT__TAKEN_RUNNING);
-
-			if (got == NULL)
-				gort__os_yield();
-			else
-				gort__hand_off(got);
-		}
-	}
+	await_retired(n, old);
 	gort__lock_unlock(&procs_lock);
 	if (n > old)
 		gort__wake_someone();

@@ -274,6 +274,11 @@ void gort__panic_in_child(void)
 	pthread_mutex_init(&handler.lock, NULL);
 }
 
+void gort__panic_fini(void)
+{
+	gort_set_panic_handler(NULL, NULL);
+}
+
 void gort_set_panic_handler(void (*fn)(const gort_panic_info *info, void *ctx), void *ctx)
 {
 	pthread_mutex_lock(&handler.lock);
@@ -623,14 +628,28 @@ void gort__base_end(gort_g *gp, struct gort__scope *base, bool landed)
 			struct gort__flight f = base->flight;
 
 			base->flight = (struct gort__flight){ .kind = GORT__FLIGHT_NONE };
+			base->told = &f;
 			if (!report(base, &f))
 				print(&f.info, NULL, false);
+			base->told = NULL;
 			drop(&f);
 		}
 		/* each landing has taken something off: a deferred call, a panic, or a key's value */
 		base->flight.kind = GORT__FLIGHT_NONE;
 		landed = gort__landing_call(&base->landing, destroy_keys, gp);
 	} while (landed || has_deferred(base));
+	free_last(gp);
+}
+
+void gort__panic_discard(gort_g *gp)
+{
+	for (struct gort__scope *s = gp->live.scope; s != NULL; s = s->outer) {
+		while (s->more != NULL)
+			(void)pop(s);
+		free(s->flight.text);
+		if (s->kind == GORT__SCOPE_BASE && s->told != NULL)
+			free(s->told->text);
+	}
 	free_last(gp);
 }
 

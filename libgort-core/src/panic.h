@@ -48,6 +48,7 @@ struct gort__scope {
 	struct gort__more *more;        /* the others, newest first */
 	bool open;                      /* not ended yet */
 	bool exiting;                   /* an exit will come past: this scope does not return any more */
+	struct gort__flight *told;      /* BASE: what the panic handler is just being told of; else not set */
 	struct gort__cxx cxx;           /* the C++ runtime's words at the start */
 	struct gort__warden *wardens;   /* the innermost one outside of this scope */
 	/* not set at the start */
@@ -69,11 +70,15 @@ void gort__thread_end(gort_g *gp);
 /* Calls fn(arg) for gort_run. False: its goroutine called gort_goexit, or the like. An uncaught panic ends the process. */
 bool gort__run_guarded(void (*fn)(void *arg), void *arg);
 void gort__panic_in_child(void);                /* in a forked child: the lock may have been held */
+void gort__panic_fini(void);                    /* the default handler again */
+/* What a goroutine or thread that does not go on has in malloc's memory; nothing of it is called. Its stack is still there. */
+void gort__panic_discard(gort_g *gp);
 struct gort__cxx *gort__cxx_globals(void);      /* the calling thread's; never NULL */
 
 /* key.c */
 void gort__keys_destroy(gort_g *gp);            /* calls destructors until nothing is left, or long enough */
 void gort__keys_free(gort_g *gp);
 void gort__keys_in_child(void);
+void gort__keys_fini(void);                     /* all are deleted, and none of their destructors is called */
 
 #endif

@@ -45,7 +45,9 @@ static inline void launch(gort__m *mp, gort_g *gp, void (*fn)(void *arg), void *
 /* The caller's M; where the scheduler cannot start that is an error to return, not a fatal one. */
 static inline int ready_to_spawn(void)
 {
-	return gort__likely(gort__m_self() != NULL) ? 0 : gort__m_bind();
+	gort__m *mp = gort__m_self();
+
+	return gort__likely(mp != NULL && mp->bound == NULL) ? 0 : gort__m_bind();
 }
 
 int gort_go(void (*fn)(void *arg), void *arg)
@@ -160,38 +162,49 @@ int gort_go_copy(void (*fn)(void *arg), const void *arg, size_t size)
 
 /* --- reserved ahead --- */
 
-gort_g *gort__go_reserve(void (*fn)(void *arg), void *arg)
+bool gort__go_reserve(struct gort__reserved *r)
 {
 	gort__m *mp;
-	gort_g *gp;
 
 	if (ready_to_spawn() != 0)
-		return NULL;
+		return false;
 	mp = gort__enter_nosched();
-	gp = gort__g_reserve(mp->p);
-	if (gp != NULL) {
-		gp->fn = fn;
-		gp->arg = arg;
+	r->g = gort__g_reserve(mp->p);
+	r->life = gort__load_relaxed(&gort__life);
+	gort__leave(mp);
+	return r->g != NULL;
+}
+
+/* It went with its scheduler. */
+static bool is_gone(const struct gort__reserved *r)
+{
+	return gort__unlikely(r->life != gort__load_relaxed(&gort__life));
+}
+
+void gort__go_reserved(const struct gort__reserved *r, void (*fn)(void *arg), void *arg)
+{
+	gort__m *mp;
+
+	if (is_gone(r)) {
+		if (gort_go(fn, arg) != 0)
+			gort__fatal("out of memory for a goroutine that was reserved before gort_shutdown");
+		return;
 	}
-	gort__leave(mp);
-	return gp;
-}
-
-void gort__go_reserved(gort_g *gp)
-{
-	gort__m *mp = gort__enter_nosched();
-
-	gort__g_number(mp->p, gp);
+	mp = gort__enter_nosched();
+	gort__g_number(mp->p, r->g);
 	count(mp->p);
-	launch(mp, gp, gp->fn, gp->arg, 0);
+	launch(mp, r->g, fn, arg, 0);
 	gort__leave(mp);
 }
 
-void gort__go_unreserve(gort_g *gp)
+void gort__go_unreserve(const struct gort__reserved *r)
 {
-	gort__m *mp = gort__enter_nosched();
+	gort__m *mp;
 
-	gort__g_unreserve(mp->p, gp);
+	if (is_gone(r))
+		return;
+	mp = gort__enter_nosched();
+	gort__g_unreserve(mp->p, r->g);
 	gort__leave(mp);
 }
 
@@ -335,7 +348,13 @@ void gort_set_name(const char *name)
 
 size_t gort_num_goroutine(void)
 {
-	return gort__started() ? gort__g_count() : 0;
+	size_t n;
+
+	if (!gort__look_begin())
+		return 0;
+	n = gort__g_count();
+	gort__look_end();
+	return n;
 }
 
 /* --- parking, for primitives of one's own --- */

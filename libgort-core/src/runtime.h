@@ -144,7 +144,24 @@ void gort__fence_forget(void);                  /* in a forked child: ask the sy
 
 /* start.c: the scheduler's start, and $GOMAXPROCS and $GORT_DEBUG */
 int gort__start(void);                          /* 0 or a negative errno; idempotent; fatal in a forked child */
-bool gort__started(void);
+enum gort__phase { GORT__DOWN, GORT__UP, GORT__CLOSING };
+extern uint32_t gort__phase_word;               /* start.c's */
+static inline uint32_t gort__phase(void)
+{
+	return gort__load_relaxed(&gort__phase_word);
+}
+bool gort__started(void);                       /* and not gone yet */
+/* For who reads the scheduler's numbers: up to look_end it does not go away. False: there is none, and no look_end. */
+bool gort__look_begin(void);
+void gort__look_end(void);
+extern uint32_t gort__life;                     /* another one after each gort_shutdown, and in a forked child; relaxed */
+/*
+ * gort_shutdown's, between whose begin and end nobody starts the scheduler: UP to CLOSING, false when there is none; then to
+ * DOWN, after which nobody looks.
+ */
+bool gort__close_begin(void);
+void gort__close_look(void);
+void gort__close_end(void);
 extern uint32_t gort__cpus;                     /* of this machine, for us; 0: not known yet. Relaxed */
 int gort__start_afresh(void);                   /* gort_run's: in a forked child too */
 struct gort__options {
@@ -172,19 +189,24 @@ void gort__g_number(gort__p *pp, gort_g *gp);   /* it is to become a goroutine n
 void gort__g_reset(gort_g *gp);                 /* one that has ended is reserved anew */
 void gort__g_set_name(gort_g *gp, const char *name);
 size_t gort__g_count(void);
+void gort__g_fini(void);
 void gort__g_give_all(gort__p *pp);             /* a retiring P's free descriptors to the shared list */
 bool gort__g_each(bool (*fn)(gort_g *gp, void *arg), void *arg);       /* every descriptor ever used, until fn says false */
 
 /* m.c */
 bool gort__m_allowed(void);                     /* may there be one more now? Says so once when it is past the bound */
 /* A new thread with pp, to go on with gp first unless that is NULL; false: none to be had. */
-void gort__m_ask_again(void);                   /* the system may have threads for us again */
 bool gort__m_start(gort__p *pp, bool spinning, gort_g *gp);
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning);     /* wakes an idle M, taken off the list, with pp */
-int gort__m_bind(void);                         /* makes this plain thread an M with a bound G; 0 or a negative errno */
 void gort__m_init(void);
+void gort__m_in_child(bool lost);               /* lost: nothing there was may be touched again */
 int gort__m_thread_exit_init(void);
 bool gort__m_each(bool (*fn)(gort__m *mp, void *arg), void *arg);      /* every M there ever was, until fn says false */
+bool gort__m_each_bound(bool (*fn)(gort_g *gp, void *arg), void *arg); /* the Gs of plain threads, used or not */
+bool gort__m_caller_waits(void);                /* does another plain thread wait inside a call? Others in calls are waited for */
+void gort__m_end_all(void);                     /* tells all threads of ours to end; no P is in use any more */
+void gort__m_release_self(void);                /* the calling thread has not called in, unless it has deferred calls, say */
+void gort__m_fini(void);                        /* all but those of plain threads that live on */
 
 /* enter.c */
 void gort__step_back(gort__m *mp);              /* the end of gort__hold_step_aside */
@@ -230,6 +252,8 @@ void gort__p_missed(gort__m *mp);               /* the M has noticed */
 bool gort__p_steal(gort__p *to, gort__p *victim);       /* true: it got some goroutines, or timers that are due */
 void gort__p_retire(gort__p *pp);               /* all it has goes to the others; nobody holds it */
 void gort__p_adopt(gort__p *pp);                /* timers of retired Ps, and strays */
+void gort__p_retire_all(void);                  /* returns when nobody holds one any more */
+void gort__p_fini(void);
 
 /* timer.c */
 bool gort__timer_arm(gort__p *pp, gort_g *gp, uint64_t ticket, gort_time when);        /* false: out of memory */
@@ -252,6 +276,8 @@ void gort__timer_gather(gort__p *pp);           /* strays */
 
 /* afterfunc.c */
 void gort__timer_init(void);
+void gort__timer_in_child(void);
+void gort__timer_fini(void);                    /* all are stopped; descriptors stay where there are handles to them */
 void gort__timer_give_all(gort__p *pp);         /* a retiring P's free descriptors to the shared list */
 bool gort__timer_ended(gort__m *mp, gort_g *gp);        /* the goroutine of one ends; true: it stays the timer's */
 
@@ -268,6 +294,7 @@ void gort__stack_unmap(gort_g *gp);
 void gort__stack_give_all(gort__p *pp);
 void gort__stack_trim_cache(gort__p *pp);
 bool gort__stack_trim_pool(void);               /* true: there is more to do later */
+void gort__stack_fini(void);                    /* all of them go, used or not; but not those that are mappings of their own */
 void gort__stack_stats(gort_stats *s);
 struct gort__stack_at { uintptr_t lo, hi; size_t size; uint32_t stack; bool own; };
 bool gort__stack_find(uintptr_t addr, struct gort__stack_at *at);       /* in a guard? safe in a signal handler */
@@ -277,6 +304,7 @@ void **gort__stack_san(gort_g *gp);
 
 /* sysmon.c */
 int gort__sysmon_start(void);
+void gort__sysmon_stop(void);                   /* it ends soon */
 void gort__sysmon_busy(void);                   /* the scheduler was idle, or all its threads blocked, and is no longer */
 extern uint32_t gort__sysmon_slow;              /* it looks less often than once a millisecond; relaxed */
 extern uint32_t gort__sysmon_deep;              /* it sleeps until it is told; see gort__sysmon_busy */
@@ -303,6 +331,7 @@ uint32_t gort__watch_clock(void);               /* seconds, never 0: what ctx.se
 void gort__traceback_init(void);
 void gort__traceback_poll(void);                /* the monitor's: somebody wants one */
 int gort__traceback_on_quit(void);              /* SIGQUIT gives one and ends the process */
+void gort__traceback_fini(void);
 /*
  * All goroutines on stderr, the caller's first, before the process ends; it returns soon, whatever happens. uc:
  * where the fault was, in a signal handler; NULL: in the caller.
@@ -313,5 +342,10 @@ bool gort__traceback_failed(void);              /* a fault on this thread is one
 /* fault.c */
 GORT_NORETURN void gort__stack_overflow(gort_g *gp);
 int gort__fault_init(void);
+void gort__fault_fini(void);
+
+/* shutdown.c */
+void gort__dismantle(void);                     /* gives all memory back; no thread of ours is left */
+void gort__siblings_forked(void);               /* in a forked child */
 
 #endif

@@ -25,7 +25,10 @@ _Thread_local gort__m *gort__tls;
 
 void gort__sched_init(void)
 {
+	uint64_t ids = gort__sched.ids;
+
 	memset(&gort__sched, 0, sizeof gort__sched);
+	gort__sched.ids = ids;                  /* none is given twice, whatever was shut down or forked */
 	gort__lock_init(&gort__sched.lock);
 	gort__sched.timer_when = INT64_MAX;
 	gort__sched.hungry = gort__fenced ? GORT__HUNGRY_FENCED : 0;
@@ -478,6 +481,15 @@ void gort__part_with_p(gort__m *mp)
 	gort__hand_off(pp);
 }
 
+/* gort_shutdown ends this thread, whose goroutine waits: its frames are left as they are. g0 finds out what is up. */
+static GORT__NO_TSAN GORT_NORETURN void abandon(gort__m *mp)
+{
+	mp->curg = NULL;
+	mp->next_g = NULL;
+	SAN_LEAVE(mp, NULL, NULL);
+	gort__ctx_jump(&mp->g0);
+}
+
 /*
  * A goroutine that belongs to this thread parks, or waits in a queue: without a switch, its frames being of no use to
  * anybody else. The P goes to others; whoever finds the goroutine in a queue hands its own P over (sched_loop).
@@ -485,13 +497,17 @@ void gort__part_with_p(gort__m *mp)
 static gort__m *locked_wait(gort__m *mp)
 {
 	int err = *mp->errno_at;
+	uint32_t note;
 
 	rest();
 	if (mp->p != NULL)
 		gort__part_with_p(mp);
-	while (gort__load_acquire(&mp->note) == 0)      /* pairs with the release in gort__m_hand */
+	/* pairs with the releases in gort__m_hand and end_one */
+	while ((note = gort__load_acquire(&mp->note)) == GORT__NOTE_NONE)
 		sleep_on(mp->curg, &mp->note, GORT_FOREVER);
-	gort__store_relaxed(&mp->note, 0);
+	if (gort__unlikely(note == GORT__NOTE_END))
+		abandon(mp);
+	gort__store_relaxed(&mp->note, GORT__NOTE_NONE);
 	gort__p_acquire(mp, mp->next_p);
 	gort__store_relaxed(&mp->curg->ctx.seen, 0);
 	gort__store_relaxed(&mp->curg->status, GORT__G_RUNNING);
@@ -652,7 +668,8 @@ static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
 		if (gp->flags & GORT__G_UNGUARDED)
 			check_overflow(gp);
 		if (gp->flags & GORT__G_LOCKED) {
-			if (pp->runq.runnext == NULL && gort__surplus_len(pp) == 0 && gort__load_relaxed(&gort__sched.queued) == 0)
+			if (pp->runq.runnext == NULL && gort__surplus_len(pp) == 0 && gort__load_relaxed(&gort__sched.queued) == 0 &&
+			    !gort__load_relaxed(&pp->retiring))
 				return mp;
 			gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
 			gort__enqueue_global(gp, gp, 1);
@@ -755,6 +772,8 @@ void gort__sched_loop(gort__m *mp)
 	for (;;) {
 		gort_g *gp = gort__find_runnable(mp);
 
+		if (gort__unlikely(gp == NULL))
+			return;
 		if (gort__unlikely(gp->flags & GORT__G_LOCKED)) {
 			gort__p *pp;
 

@@ -49,6 +49,7 @@
 struct slot {
 	uint32_t next;                  /* in a free list */
 	uint32_t flags;                 /* GUARDED: has its guard; a slot that was never used has 0 */
+	uint32_t number;                /* valgrind's for it */
 };
 
 struct arena {
@@ -154,15 +155,20 @@ int gort__stack_init(void)
 	return 0;
 }
 
+/*
+ * The guard at the bottom of one large slot and the hot top of the one below it shall share a page table, so slots start in
+ * the middle of what one page table maps: so far into the mapping.
+ */
+static size_t shift_of(size_t slot_size)
+{
+	return slot_size >= GiB / 512 ? GiB / 1024 : 0;
+}
+
 static bool arena_add(size_t bytes, size_t slot_size)
 {
 	struct arena *a = &pool.arenas[pool.narenas];
 	uint32_t slots = (uint32_t)(bytes / slot_size);
-	/*
-	 * The guard at the bottom of one large slot and the hot top of the one below it shall share a page table, so slots
-	 * start in the middle of what one page table maps.
-	 */
-	size_t shift = slot_size >= GiB / 512 ? GiB / 1024 : 0;
+	size_t shift = shift_of(slot_size);
 	size_t align = slot_size < GiB / 512 ? slot_size : GiB / 512;
 	size_t meta = slots * sizeof(struct slot);
 	char *base;
@@ -180,8 +186,11 @@ static bool arena_add(size_t bytes, size_t slot_size)
 	}
 #ifdef GORT__TSAN
 	a->san = gort__os_pages(slots * sizeof(void *));
-	if (a->san == NULL)
+	if (a->san == NULL) {
+		gort__os_pages_free(a->slot, meta);
+		gort__os_unmap(base, bytes + shift);
 		return false;
+	}
 #endif
 	a->base = (uintptr_t)base + shift;
 	a->slot_size = slot_size;
@@ -347,7 +356,7 @@ static uint32_t take(gort__p *pp)
 		uintptr_t base = slot_base(stack), top = base + a->slot_size;
 
 		GORT__LEAK_ROOT((void *)(top - LEAK_SEEN), LEAK_SEEN);
-		(void)GORT__STACK_REGISTER(base + a->guard_size, top);  /* for good */
+		slot_of(stack)->number = GORT__STACK_REGISTER(base + a->guard_size, top);
 	}
 	if (guard && gort__os_guard(pool.guard, (void *)slot_base(stack), arena_of(stack)->guard_size))
 		slot_of(stack)->flags |= GUARDED;
@@ -463,10 +472,50 @@ void gort__stack_unmap(gort_g *gp)
 {
 	uintptr_t lo = gp->stack_hi - gp->stack_max;
 
+	/* an ended goroutine's last frames; all of one that was left is seen to where that is done */
+	GORT__ASAN_CLEAN(gp->stack_hi - LEAK_SEEN, gp->stack_hi);
 	GORT__STACK_DEREGISTER(gp->stack);
 	gort__os_unmap((void *)lo, gp->stack_max);
 	gp->stack_lo = gp->stack_hi = 0;
 	gp->stack_max = 0;
+}
+
+/* A slot that was used. */
+static void slot_end(uint32_t stack)
+{
+	struct arena *a = arena_of(stack);
+	uintptr_t base = slot_base(stack), top = base + a->slot_size;
+
+#ifdef GORT__TSAN
+	void *fiber = a->san[stack & ((1u << SLOT_BITS) - 1)];
+
+	if (fiber != NULL)
+		__tsan_destroy_fiber(fiber);
+#endif
+	GORT__LEAK_ROOT_END((void *)(top - LEAK_SEEN), LEAK_SEEN);
+	/* what ended goroutines have left; that of the others is seen to where they are discarded */
+	GORT__ASAN_CLEAN(top - LEAK_SEEN, top);
+	GORT__STACK_DEREGISTER(slot_of(stack)->number);
+	(void)base;
+}
+
+void gort__stack_fini(void)
+{
+	uint32_t n = pool.narenas;
+
+	gort__store_release(&pool.narenas, 0);  /* the fault handler looks at none any more */
+	for (uint32_t i = 0; i < n; i++) {
+		struct arena *a = &pool.arenas[i];
+		uint32_t used = i < pool.fresh_arena ? a->slots : i == pool.fresh_arena ? pool.fresh_slot : 0;
+		size_t shift = shift_of(a->slot_size);
+
+		for (uint32_t k = 0; k < used; k++)
+			slot_end(i << SLOT_BITS | k);
+		gort__os_unmap((void *)(a->base - shift), shift + a->slots * a->slot_size);
+		gort__os_pages_free(a->slot, a->slots * sizeof(struct slot));
+		gort__os_pages_free(a->san, a->slots * sizeof(void *));
+		*a = (struct arena){ 0 };
+	}
 }
 
 size_t gort__stack_slot_max(void)

@@ -17,11 +17,12 @@ struct gort__options gort__options;
 
 uint32_t gort__cpus;
 
-static bool started;                    /* release and acquire */
-static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+uint32_t gort__phase_word;              /* enum gort__phase; release and acquire; written under start_lock */
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;  /* held by gort_shutdown as long as it takes */
+static pthread_mutex_t look_lock = PTHREAD_MUTEX_INITIALIZER;   /* held for moments only: nobody waits under it */
+uint32_t gort__life;
 static bool forked;                     /* in a child that has not called gort_run; written by the child's only thread */
 static bool once_per_process;           /* under start_lock */
-static bool monitored;                  /* the monitor runs; under start_lock */
 
 void gort__say(const char *fmt, ...)
 {
@@ -186,21 +187,31 @@ static void read_debug(void)
 
 static void in_child(void)
 {
-	/* the other threads are gone, whatever they held; nothing of the old scheduler may be touched again */
-	gort__store_relaxed(&forked, true);
-	gort__tls = NULL;
+	bool lost = gort__load_relaxed(&gort__phase_word) != GORT__DOWN;
+
+	/* the other threads are gone, whatever they held */
 	gort__fence_forget();
 	gort__trace_forget();
 	pthread_mutex_init(&start_lock, NULL);
+	pthread_mutex_init(&look_lock, NULL);
+	gort__os_threads_forget();
+	gort__siblings_forked();
 	gort__panic_in_child();
 	gort__keys_in_child();
-	monitored = false;
-	gort__store_relaxed(&started, false);
+	gort__m_in_child(lost);
+	if (lost) {
+		/* nothing of the old scheduler may be touched again */
+		gort__store_relaxed(&forked, true);
+		gort__tls = NULL;
+		gort__timer_in_child();
+		gort__store_relaxed(&gort__life, gort__life + 1);
+		gort__store_relaxed(&gort__phase_word, GORT__DOWN);
+	}
 }
 
-/* All up to the monitor. */
-static int prepare(void)
+static int start(void)
 {
+	gort__p *pp;
 	int err;
 
 	gort__options = (struct gort__options){ .retake = true, .threads = 10000 };
@@ -216,13 +227,13 @@ static int prepare(void)
 	err = gort__stack_init();
 	if (err == 0 && !once_per_process) {
 		err = gort__m_thread_exit_init();
-		if (err == 0)
-			err = gort__fault_init();
 		if (err == 0) {
 			gort__os_at_fork_child(in_child);
 			once_per_process = true;
 		}
 	}
+	if (err == 0)
+		err = gort__fault_init();
 	if (err == 0 && gort__options.signal) {
 		const char *why = gort__preempt_init();
 
@@ -237,64 +248,112 @@ static int prepare(void)
 		err = gort__p_init(gort__options.procs);
 	if (err == 0)
 		err = gort__sysmon_start();
+	if (err == 0) {
+		/* the first thread, which must be had: later ones only make it faster */
+		gort__lock_lock(&gort__sched.lock);
+		pp = gort__p_from_idle(0);
+		gort__lock_unlock(&gort__sched.lock);
+		if (!gort__m_start(pp, false, NULL))
+			err = -EAGAIN;
+	}
+	if (err != 0) {
+		gort__sysmon_stop();
+		gort__os_threads_join();
+		gort__dismantle();
+	}
 	return err;
 }
 
-static int start(void)
+/* GORT_DEBUG=trace=PATH. After a gort_shutdown to PATH.2, and so on: what was written before is kept. */
+static void start_trace(uint32_t nth)
 {
-	gort__p *pp;
-	int err = 0;
+	char path[sizeof gort__options.trace + 12];
+	int err;
 
-	/* the monitor may run since an attempt that failed after that: what it looks at stays */
-	if (!monitored)
-		err = prepare();
-	else
-		gort__m_ask_again();
+	snprintf(path, sizeof path, nth > 1 ? "%s.%u" : "%s", gort__options.trace, (unsigned)nth);
+	err = gort_trace_start(path);
 	if (err != 0)
-		return err;
-	monitored = true;
-	/* the first thread, which must be had: later ones only make it faster */
-	gort__lock_lock(&gort__sched.lock);
-	pp = gort__p_from_idle(0);
-	gort__lock_unlock(&gort__sched.lock);
-	if (gort__m_start(pp, false, NULL))
-		return 0;
-	gort__lock_lock(&gort__sched.lock);
-	gort__p_to_idle(pp);
-	gort__lock_unlock(&gort__sched.lock);
-	return -EAGAIN;
+		gort__say("no trace to %s: %s", path, gort_strerror(err));
 }
 
 int gort__start(void)
 {
-	bool traced = false;
+	static uint32_t nth;            /* under start_lock */
+	uint32_t trace = 0;
 	int err = 0;
 
-	if (gort__likely(gort__load_acquire(&started)))     /* pairs with the release below */
+	if (gort__likely(gort__load_acquire(&gort__phase_word) == GORT__UP))       /* pairs with the release below */
+		return 0;
+	/* a goroutine that gort_shutdown waits for, say: it has a scheduler still */
+	if (gort__load_relaxed(&gort__phase_word) == GORT__CLOSING && gort__os_thread_ours())
 		return 0;
 	if (gort__load_relaxed(&forked))
 		gort__fatal("goroutines are not available in a forked child: call gort_run first, or exec");
 	pthread_mutex_lock(&start_lock);
-	if (!gort__load_relaxed(&started)) {
+	if (gort__load_relaxed(&gort__phase_word) == GORT__DOWN) {
 		err = start();
 		if (err == 0) {
-			gort__store_release(&started, true);
-			traced = gort__options.trace[0] != '\0';
+			gort__store_release(&gort__phase_word, GORT__UP);
+			nth++;
+			trace = gort__options.trace[0] != '\0' ? nth : 0;
 		}
 	}
 	pthread_mutex_unlock(&start_lock);
-	if (traced) {
-		int failed = gort_trace_start(gort__options.trace);
-
-		if (failed != 0)
-			gort__say("no trace to %s: %s", gort__options.trace, gort_strerror(failed));
-	}
+	if (trace != 0)
+		start_trace(trace);
 	return err;
 }
 
 bool gort__started(void)
 {
-	return gort__load_acquire(&started);
+	return gort__load_acquire(&gort__phase_word) != GORT__DOWN;
+}
+
+bool gort__look_begin(void)
+{
+	if (gort__os_thread_ours())             /* as long as one of these runs it is there */
+		return gort__started();
+	pthread_mutex_lock(&look_lock);
+	if (gort__started())
+		return true;
+	pthread_mutex_unlock(&look_lock);
+	return false;
+}
+
+void gort__look_end(void)
+{
+	if (!gort__os_thread_ours())
+		pthread_mutex_unlock(&look_lock);
+}
+
+bool gort__close_begin(void)
+{
+	pthread_mutex_lock(&start_lock);
+	if (gort__load_relaxed(&gort__phase_word) != GORT__UP)
+		return false;
+	gort__store_relaxed(&gort__phase_word, GORT__CLOSING);
+	gort__fence_seq_cst();                  /* pairs with the one in gort__hold_settle: see enter.c */
+	return true;
+}
+
+void gort__close_look(void)
+{
+	pthread_mutex_lock(&look_lock);
+	gort__store_relaxed(&gort__life, gort__life + 1);
+	gort__store_relaxed(&gort__phase_word, GORT__DOWN);
+	pthread_mutex_unlock(&look_lock);
+}
+
+void gort__close_end(void)
+{
+	pthread_mutex_unlock(&start_lock);
+}
+
+/* Unloaded after gort_shutdown, or at the end of a process without a scheduler: a thread that ends later calls nothing here. */
+static __attribute__((destructor)) void unloaded(void)
+{
+	if (gort__phase() == GORT__DOWN && once_per_process)
+		gort__os_no_thread_exit();
 }
 
 int gort__start_afresh(void)

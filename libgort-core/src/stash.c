@@ -28,3 +28,9 @@ bool gort__stash_reserve(struct gort__stash *s, uint32_t n)
 	gort__store_relaxed(&s->top, len);
 	return true;
 }
+
+void gort__stash_free(struct gort__stash *s)
+{
+	free(s->a);
+	*s = (struct gort__stash){ 0 };
+}

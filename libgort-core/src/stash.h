@@ -30,6 +30,7 @@ static inline uint32_t gort__stash_len(const struct gort__stash *s)
 
 /* Room for n more; false: out of memory. */
 bool gort__stash_reserve(struct gort__stash *s, uint32_t n);
+void gort__stash_free(struct gort__stash *s);
 
 static inline void gort__stash_push(struct gort__stash *s, struct gort_g *gp)
 {

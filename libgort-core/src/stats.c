@@ -30,7 +30,7 @@ int gort_stats_get(gort_stats *out, size_t size)
 		return -EINVAL;
 	memset(&s, 0, sizeof s);
 	s.fence = gort__fenced ? GORT_FENCE_FULL : GORT_FENCE_ASYMMETRIC;
-	if (gort__started()) {
+	if (gort__look_begin()) {
 		of_ps(&s);
 		s.goroutines = gort__g_count();
 		s.spawns += gort__load_relaxed(&gort__sched.spawned_elsewhere);
@@ -48,6 +48,7 @@ int gort_stats_get(gort_stats *out, size_t size)
 		s.procs = gort__load_relaxed(&gort__sched.nprocs);
 		s.idle_procs = gort__load_relaxed(&gort__sched.npidle);
 		gort__stack_stats(&s);
+		gort__look_end();
 	}
 	/* an older program knows fewer of them, a newer one finds nothing in those that we do not know */
 	memset(out, 0, size);

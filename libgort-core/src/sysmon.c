@@ -38,6 +38,7 @@ static struct {
 	uint32_t note;                  /* futex: 1 when the monitor is to look */
 	gort_time wake_at;              /* when it will look by itself; atomic */
 	uint32_t tid;                   /* of its thread; (r) */
+	bool stop;                      /* it is to end; before the note */
 	/* the monitor's own */
 	gort_duration pace;             /* how long it sleeps when nothing else is due */
 	gort_time told_at;              /* when it was told to look, or took something, last */
@@ -318,7 +319,8 @@ static bool deadlocked(void)
 	/* those of locked goroutines are Ms and rest: counted once */
 	idle = threads >= 0 && (uint64_t)threads == (uint64_t)gort__sched.nidle_m + resting + 1;
 	gort__lock_unlock(&gort__sched.lock);
-	return idle && before == after;
+	/* gort_shutdown ends threads without counting them; it had not begun when the threads were counted */
+	return idle && before == after && gort__phase() == GORT__UP;
 }
 
 static void sleep_until(gort_time when)
@@ -391,6 +393,8 @@ static void monitor(void *arg)
 		uint32_t n = gort__load_acquire(&gort__sched.nps);
 		bool slow_timers, more;
 
+		if (gort__load_relaxed(&mon.stop))
+			return;
 		gort__clock_check(now);
 		watch = gort__watch(now);       /* first: the last words may be waited for, by one that holds a lock of ours */
 		mon.took = mon.surplus = false;
@@ -442,9 +446,16 @@ static void monitor(void *arg)
 	}
 }
 
+void gort__sysmon_stop(void)
+{
+	gort__store_relaxed(&mon.stop, true);   /* published by the note */
+	poke();
+}
+
 int gort__sysmon_start(void)
 {
 	mon.note = 0;
+	mon.stop = false;
 	mon.wake_at = mon.trim_at = 0;
 	mon.trim_seen = 0;
 	mon.pace = SOON;

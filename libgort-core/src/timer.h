@@ -13,6 +13,7 @@ enum gort__timer_flag {
 	GORT__TIMER_ONCE = 1,           /* gort_go_after's: nobody has a handle; it ends when it fires */
 	GORT__TIMER_FREED = 2,          /* its owner has given the handle up */
 	GORT__TIMER_OWED = 4,           /* due, but without a goroutine: fires when one of its own ends. Armed */
+	GORT__TIMER_UNUSED = 8,         /* in a free list, or never used */
 };
 
 struct gort__timer_waiter {

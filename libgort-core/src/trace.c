@@ -286,6 +286,20 @@ int gort_trace_stop(void)
 	return err;
 }
 
+void gort__trace_ring_free(struct gort__trace_ring *r)
+{
+	gort__os_pages_free(r, sizeof *r);
+}
+
+void gort__trace_fini(void)
+{
+	gort_trace_stop();
+	/* whoever starts one now finds no P */
+	pthread_mutex_lock(&trace.lock);
+	gort__store_relaxed(&gort__sched.nps, 0);
+	pthread_mutex_unlock(&trace.lock);
+}
+
 /* A forked child has no thread to write the trace, and the file is its parent's. */
 void gort__trace_forget(void)
 {

@@ -20,6 +20,9 @@ void gort__trace_event(gort__p *pp, enum gort__trace_kind kind, const gort_g *gp
 void gort__trace_taken(uint32_t p, const char *why);    /* the monitor's, and gort_set_maxprocs' */
 void gort__trace_drain(void);                           /* the monitor's, now and then */
 void gort__trace_forget(void);                          /* in a forked child */
+struct gort__trace_ring;
+void gort__trace_ring_free(struct gort__trace_ring *r); /* a P's; NULL is nothing */
+void gort__trace_fini(void);                            /* ends a trace; afterwards nobody looks at the Ps' rings any more */
 
 /* By the holder of pp, inside the library. */
 static inline void gort__trace(gort__p *pp, enum gort__trace_kind kind, const gort_g *gp, const char *why)

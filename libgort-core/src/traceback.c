@@ -708,6 +708,15 @@ void gort__traceback_poll(void)
 		quit();
 }
 
+void gort__traceback_fini(void)
+{
+	if (gort__options.quit) {
+		gort__os_on_quit_end();
+		gort__traceback_poll();         /* it came when the monitor had ended already */
+	}
+	gort__unwind_fini();
+}
+
 /* In a signal handler. */
 static void on_quit(void)
 {

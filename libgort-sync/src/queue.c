@@ -12,15 +12,25 @@ static struct bucket {
 	struct sync_waiter *leaving;    /* written under lock, looked at (r) */
 } table[BUCKETS];
 
-/* A forked child has one thread; the others' locks are held by nobody now, and their waiters are gone. */
-static void in_child(void)
+/*
+ * A forked child has one thread; the others' locks are held by nobody now, and their waiters are gone. After gort_shutdown
+ * all waiters are.
+ */
+static void forget(void)
 {
 	memset(table, 0, sizeof table);
 }
 
+static struct gort__sibling sibling = { .forked = forget, .shut = forget };
+
 static __attribute__((constructor)) void init(void)
 {
-	gort__os_at_fork_child(in_child);
+	gort__sibling_add(&sibling);
+}
+
+static __attribute__((destructor)) void fini(void)
+{
+	gort__sibling_remove(&sibling);
 }
 
 static struct bucket *bucket_of(const void *key)

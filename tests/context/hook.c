@@ -261,6 +261,33 @@ THREAD_TEST(a_plain_thread_may_do_all_of_it)
 	expect_eq(s.ran, 0);
 }
 
+/* The goroutines that were reserved for them went with their scheduler. */
+THREAD_TEST(hooks_made_before_a_shutdown_are_good_after_it)
+{
+	struct run r[4] = { { 0 } };
+	gort_context *ctx = with_cancel(), *timed;
+	gort_context_hook *h[4];
+
+	for (int i = 0; i < 4; i++)
+		h[i] = after(ctx, &r[i]);
+	timed = gort_context_with_timeout(ctx, GORT_HOUR);
+	gort_shutdown();
+	expect(gort_context_hook_stop(h[0]));
+	gort_context_hook_free(h[1]);
+	gort_context_cancel(ctx);
+	for (int i = 1; i < 4; i++)
+		await_count(&r[i].ran, 1);
+	expect_eq(gort_context_err(timed), -ECANCELED);
+	gort_shutdown();
+	for (int i = 0; i < 4; i++) {
+		expect_eq(r[i].ran, i > 0);
+		if (i != 1)
+			gort_context_hook_free(h[i]);
+	}
+	gort_context_unref(timed);
+	gort_context_unref(ctx);
+}
+
 static int null_fn(void)
 {
 	gort_context_after_func(gort_context_background(), NULL, NULL);
@@ -293,6 +320,7 @@ int main(int argc, char **argv)
 	test_add(&s, a_panic_or_an_exit_in_it_ends_that_goroutine_only);
 	test_add(&s, thousands_all_run);
 	test_add(&s, a_plain_thread_may_do_all_of_it);
+	test_add(&s, hooks_made_before_a_shutdown_are_good_after_it);
 	test_add(&s, a_null_function_is_fatal);
 	return test_end(&s);
 }

@@ -68,6 +68,34 @@ GORT_API gort_time gort_deadline(gort_duration d);
  */
 GORT_API int gort_run(int (*fn)(void *arg), void *arg);
 
+/**
+ * gort_shutdown - end the scheduler and give everything back
+ *
+ * For leak checkers, for plugins that are about to be unloaded, and for programs that want their threads gone. On a plain
+ * thread, as the last call. When it returns the library has no thread, mapping, descriptor or memory left, signal handlers are
+ * those that were there before, and unloading the libraries is safe. The next call that needs the scheduler starts it
+ * afresh, with the environment as it is then. Nothing where nothing runs.
+ *
+ * Goroutines that wait are left where they are: nothing of theirs is called, neither deferred calls nor destructors, and
+ * what they have allocated, locked or opened stays so. Those that run, or are about to, go on to where they next wait,
+ * yield or end; that is waited for, so one that computes without a call, or is inside a system call, holds gort_shutdown
+ * up. Wait for what should be finished (gort_waitgroup_wait), as in Go before main returns.
+ *
+ * Whatever a goroutine that is left was waiting in, or had locked, is not to be used again, but to be given up: a channel by
+ * gort_chan_unref, a mutex and its like by being zeroed. All others go on to work. Timers, tickers and contexts' deadlines
+ * are stopped; they may be set again, and freed (gort_ticker_free needs the scheduler, so call it before). Signals are not
+ * asked for any more (gort_signal_notify), keys are deleted (gort_key_new), the panic handler is the default one, numbers in
+ * gort_stats begin at 0; goroutines' ids go on.
+ *
+ * Blocks. Fatal in a goroutine, between gort_syscall_enter and _exit and the like, and while another thread waits in a call
+ * of libgort (gort_run, say). Other threads must not call in before it has returned; those that have called in before keep
+ * some kilobytes until they end, and their deferred calls. Go: what happens when main returns.
+ *
+ *     result = gort_run(work, NULL);
+ *     gort_shutdown();
+ */
+GORT_API void gort_shutdown(void);
+
 GORT_API int gort__run_main(int (*fn)(int argc, char **argv), int argc, char **argv);
 
 /**
@@ -293,7 +321,7 @@ GORT_API void gort_timer_free(gort_timer *t);
 
 /* What was caught. */
 typedef struct gort_panic_info {
-	const char *message;    /* lives until the goroutine's next panic or its end */
+	const char *message;    /* lives until the goroutine's next panic or its end; a thread's, that it calls gort_shutdown */
 	void *value;            /* gort_panic_value's */
 	uint64_t goroutine;     /* where it came from; 0: a plain thread */
 } gort_panic_info;

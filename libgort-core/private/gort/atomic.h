@@ -36,6 +36,7 @@
 #define gort__or_acquire(p, v)     __atomic_fetch_or((p), (v), __ATOMIC_ACQUIRE)
 
 #define gort__add_relaxed(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define gort__add_release(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
 #define gort__add_acq_rel(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define gort__add_seq_cst(p, v)    __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
 

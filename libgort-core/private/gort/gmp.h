@@ -112,7 +112,7 @@ struct gort__m {
 	gort__ctx g0;                   /* the scheduler's own context, on the thread's stack */
 	uintptr_t call;                 /* somebody wants a bias off: bias.h; atomic */
 	gort_g *bound;                  /* a plain thread's G; NULL on our own threads */
-	uint32_t note;                  /* idle: sleeps while 0 */
+	uint32_t note;                  /* idle: sleeps while 0; enum gort__note */
 	bool spinning;                  /* looking for work, counted in sched.nspinning; (m), or who wakes it */
 	bool handed;                    /* has got its P from somebody, and found nothing to run since; (m) */
 	bool idle;                      /* in sched.idle_m; under sched.lock */
@@ -139,12 +139,17 @@ struct gort__m {
 	gort_g *inbox, *inbox_last;     /* of them, those that others found in their queues; under sched.lock, read (r) */
 	uint32_t taken;                 /* enum gort__taken: why its P is gone; by the taker, read by (m) on seeing that */
 	bool dying;                     /* its locked goroutine has ended, and takes the thread along; (m) */
+	bool used;                      /* some thread's; under m.c's lock */
+	gort_g *place;                  /* a plain thread's: the G that goes with it; NULL: one of ours. Fixed */
 	void *fault_stack;              /* see gort__os_fault_thread_begin; (m) */
 	void *san;                      /* the sanitizer's fiber of g0 */
 	uintptr_t g0_lo, g0_hi;         /* bounds of the thread's stack, for sanitizers */
 };
 
 enum gort__taken { GORT__TAKEN_BLOCKED, GORT__TAKEN_RUNNING };
+
+/* Of an M: nothing yet, it has been handed next_p, or its thread is to end. */
+enum gort__note { GORT__NOTE_NONE, GORT__NOTE_P, GORT__NOTE_END };
 
 /* This thread's M; NULL on a thread that has not called in. Read through gort__m_self only. */
 extern GORT_API _Thread_local gort__m *gort__tls __attribute__((tls_model("initial-exec")));
@@ -154,6 +159,8 @@ static inline gort__m *gort__m_self(void)
 	return gort__arch_tls();
 }
 
+/* Starts the scheduler if there is none, and makes a plain thread an M with a bound G. 0 or a negative errno. */
+GORT_API int gort__m_bind(void);
 GORT_API gort__m *gort__enter_slow(gort__m *mp);
 GORT_API gort__m *gort__enter_nosched_slow(gort__m *mp);
 
@@ -280,20 +287,36 @@ static inline void gort__ready(gort__m *mp, gort_g *gp)
 /* The same for many at once: a list through g->link, each claimed or with no other waker. */
 GORT_API void gort__ready_all(gort__m *mp, gort_g *list);
 
-/* fn runs in each forked child, before anything else there. */
-GORT_API void gort__os_at_fork_child(void (*fn)(void));
+/*
+ * What a sibling with state of its own is told, in memory of its own, from its constructor to its destructor. Its functions
+ * may call nothing that enters, and may be NULL.
+ */
+struct gort__sibling {
+	void (*forked)(void);           /* in a forked child, before anything else there: other threads' locks are nobody's */
+	void (*end)(void);              /* by gort_shutdown: no goroutine runs any more; to end threads made by gort__os_thread */
+	void (*shut)(void);             /* by it, later: all goroutines are gone, their stacks too; nobody is in a call */
+	struct gort__sibling *next;
+};
+GORT_API void gort__sibling_add(struct gort__sibling *s);
+GORT_API void gort__sibling_remove(struct gort__sibling *s);
+/* A thread of ours, with a stack of about stack_size bytes; nobody need join it. 0 or a negative errno. */
+GORT_API int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
 
 /* "fatal error: <Go's words>" and exit status 2. */
 GORT_API GORT_NORETURN void gort__fatal(const char *words);
 /* A panic with static words. The caller has left the library and holds no lock. */
 GORT_API GORT_NORETURN void gort__panic(const char *words);
 /*
- * A goroutine that is sure to start: all it needs is had now. NULL: out of memory. Not counted, nor shown anywhere, until one
+ * A goroutine that is sure to start: all it needs is had now. False: out of memory. Not counted, nor shown anywhere, until one
  * of the two below is called, once, from any thread: it goes, or is given back.
  */
-GORT_API gort_g *gort__go_reserve(void (*fn)(void *arg), void *arg);
-GORT_API void gort__go_reserved(gort_g *gp);
-GORT_API void gort__go_unreserve(gort_g *gp);
+struct gort__reserved {
+	gort_g *g;
+	uint32_t life;                  /* gort_shutdown takes it away: then it goes only if there is memory (else: fatal) */
+};
+GORT_API bool gort__go_reserve(struct gort__reserved *r);
+GORT_API void gort__go_reserved(const struct gort__reserved *r, void (*fn)(void *arg), void *arg);
+GORT_API void gort__go_unreserve(const struct gort__reserved *r);
 /* fn(arg) as by gort_call, and then(then_arg) after its deferred calls, however it ended. */
 GORT_API void gort__call_then(void (*fn)(void *arg), void *arg, void (*then)(void *arg), void *then_arg);
 

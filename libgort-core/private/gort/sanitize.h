@@ -53,11 +53,18 @@ void __asan_handle_no_return(void);
 /* The frames that the caller stands on are about to be left. */
 #define GORT__ASAN_LEAVING() __asan_handle_no_return()
 void __lsan_register_root_region(const void *p, size_t size);
+void __lsan_unregister_root_region(const void *p, size_t size);
 /* LeakSanitizer looks for pointers here too: descriptors, and the warm part of each stack in use. */
 #define GORT__LEAK_ROOT(p, size) __lsan_register_root_region((p), (size))
+/* And no longer, before the memory goes away. As it was registered. */
+#define GORT__LEAK_ROOT_END(p, size) __lsan_unregister_root_region((p), (size))
+/* Of a stack that is given back: whoever has the addresses next shall not find the marks around its last user's variables. */
+#define GORT__ASAN_CLEAN(lo, hi) __asan_unpoison_memory_region((void *)(lo), (hi) - (lo))
 #else
 #define GORT__LEAK_ROOT(p, size) ((void)(p), (void)(size))
+#define GORT__LEAK_ROOT_END(p, size) ((void)(p), (void)(size))
 #define GORT__ASAN_LEAVING() ((void)0)
+#define GORT__ASAN_CLEAN(lo, hi) ((void)(lo), (void)(hi))
 #endif
 
 #ifdef GORT__HAVE_VALGRIND

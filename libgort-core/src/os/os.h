@@ -35,6 +35,7 @@ void gort__os_unmap(void *p, size_t size);
 void gort__os_discard(void *p, size_t size);
 /* Zeroed memory for descriptors, page by page as touched; NULL when refused. */
 void *gort__os_pages(size_t size);
+void gort__os_pages_free(void *p, size_t size);         /* all of it; NULL is nothing */
 /* How much address space the limits of this process leave for stacks; SIZE_MAX when there is no limit to speak of. */
 size_t gort__os_address_budget(void);
 size_t gort__os_page_size(void);
@@ -47,14 +48,20 @@ bool gort__os_guard(enum gort__guard how, void *p, size_t size);
 
 /* Notes the caller's signal mask: that of threads of ours, unless they block signals. */
 void gort__os_signals_init(void);
-/* A thread of ours, detached, with a stack of about stack_size bytes. 0 or a negative errno. */
-int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
+/* gmp.h declares gort__os_thread for the siblings too */
+bool gort__os_thread_ours(void);                        /* is the caller one of them? */
+/* Waits until no more than so many of them have not returned from fn. */
+void gort__os_threads_wait(uint32_t most);
+/* Waits until all of them have ended, really: none will execute an instruction of ours any more. */
+void gort__os_threads_join(void);
+void gort__os_threads_forget(void);                     /* in a forked child: there are none */
 /*
  * Does that thread of this process sleep in the kernel? 1: yes; 0: it runs or is ready to; -1: not to be known. What was
  * opened to find out stays open in *w, which the caller has zeroed at first, for the next question.
  */
 struct gort__os_watch { uint32_t tid; int file; };
 int gort__os_thread_blocked(struct gort__os_watch *w, uint32_t tid);
+void gort__os_watch_end(struct gort__os_watch *w);      /* closes it */
 /* How many threads this process has; -1: not to be known. */
 long gort__os_thread_count(void);
 /* Called first on each of them: precise timers. */
@@ -67,10 +74,12 @@ uint32_t gort__os_tid(void);
 /* Processors this process may use: affinity mask, cut by the cgroup's quota. At least 1. */
 uint32_t gort__os_cpus(void);
 
-/* fn runs when the calling thread ends, if arg was set by it. */
+/* fn(arg) runs when the calling thread ends, if an arg that is not NULL was set by it. */
 int gort__os_at_thread_exit(void (*fn)(void *arg));
 int gort__os_set_thread_exit(void *arg);
-/* gmp.h declares gort__os_at_fork_child for the siblings too */
+void gort__os_no_thread_exit(void);                     /* never again, for no thread: fn is about to be unloaded */
+/* fn runs in each forked child, before anything else there. */
+void gort__os_at_fork_child(void (*fn)(void));
 
 /*
  * The calling thread's __cxa_eh_globals of the Itanium C++ interface (how many exceptions are in flight, and those being
@@ -102,6 +111,7 @@ bool gort__os_interrupt(uint32_t tid, void (*fn)(void *arg, const void *uc), voi
 void gort__os_interrupt_end(void);
 /* fn is called, as a signal handler, when the user asks the program to quit with a dump (SIGQUIT). 0 or a negative errno. */
 int gort__os_on_quit(void (*fn)(void));
+void gort__os_on_quit_end(void);                        /* what was there before, unless somebody has put his own in place */
 /* Writes all of it. 0 or a negative errno. */
 int gort__os_write(int fd, const char *s, size_t n);
 
@@ -110,6 +120,8 @@ int gort__os_write(int fd, const char *s, size_t n);
  * does not return if the fault is ours. All others go to the handler that was there before.
  */
 int gort__os_fault_init(void (*hit)(uintptr_t addr, const void *uc));
+/* The handlers that were there before. Ours stay where somebody else's have been put before them since, and may call them. */
+void gort__os_fault_fini(void);
 /* An alternate signal stack for the calling thread, unless it has one; NULL: none to be had. */
 void *gort__os_fault_thread_begin(void);
 void gort__os_fault_thread_end(void *stack);
@@ -125,5 +137,6 @@ void gort__os_fault_thread_end(void *stack);
  */
 const char *gort__os_preempt_init(uintptr_t (*room)(uintptr_t sp), void (*fn)(void));
 void gort__os_preempt(uint32_t tid);
+void gort__os_preempt_fini(void);               /* the handler that was there before, unless somebody has put his own in place */
 
 #endif

@@ -12,6 +12,10 @@ void gort__unwind_begin(void)
 {
 }
 
+void gort__unwind_fini(void)
+{
+}
+
 void gort__unwind(struct gort__view *v, const struct gort__regs *from, bool (*frame)(void *arg, uintptr_t pc, bool exact),
 	void *arg)
 {

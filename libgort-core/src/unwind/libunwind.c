@@ -99,6 +99,13 @@ void gort__unwind_begin(void)
 	}
 }
 
+void gort__unwind_fini(void)
+{
+	if (space != NULL)
+		unw_destroy_addr_space(space);
+	space = NULL;
+}
+
 void gort__unwind(struct gort__view *v, const struct gort__regs *from, bool (*frame)(void *arg, uintptr_t pc, bool exact),
 	void *arg)
 {

@@ -31,6 +31,8 @@ uintptr_t gort__view_guess_fp(struct gort__view *v, uintptr_t sp);
 
 /* Before the first of some unwindings between which no code comes or goes, or not much. */
 void gort__unwind_begin(void);
+/* What begin has made goes away. */
+void gort__unwind_fini(void);
 /*
  * Calls frame for each frame, innermost first, until it says false or the frames end. exact as in gort__regs. One of
  * libunwind.c, frame_pointer.c; not for two threads at once.

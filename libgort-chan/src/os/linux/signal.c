@@ -6,10 +6,9 @@
  * operations and sem_post. It runs on the alternate stack where its thread has one, as ours have: a goroutine's own may be
  * at its end.
  */
-#define _GNU_SOURCE     /* pthread_setname_np */
 #include "signals.h"
 
-#include <gort/atomic.h>
+#include <gort/gmp.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -87,37 +86,10 @@ void gort__signal_restore(int signo)
 	sig.taken[signo] = false;
 }
 
-
-static void (*thread_fn)(void);         /* the same for all of them */
-
-static void *thread_main(void *arg)
+int gort__signal_thread(void (*fn)(void *arg))
 {
-	(void)arg;
-	pthread_setname_np(pthread_self(), "gort-signal");
-	thread_fn();
-	return NULL;
-}
-
-int gort__signal_thread(void (*fn)(void))
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	pthread_t t;
-	int err;
-
 	pthread_once(&once, init);
-	thread_fn = fn;
-	err = pthread_attr_init(&attr);
-	if (err != 0)
-		return -err;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, (size_t)256 * 1024);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&t, &attr, thread_main, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
+	return gort__os_thread(fn, NULL, (size_t)256 * 1024, "gort-signal", true);
 }
 
 void gort__signal_forget(void)

@@ -10,11 +10,16 @@
 #include <unistd.h>
 
 static void (*hit)(uintptr_t addr, const void *uc);
-static struct sigaction before_segv, before_bus;
+
+static struct was {
+	int signo;
+	bool ours;                      /* our handler has been put in its place, and not been taken out */
+	struct sigaction action;
+} segv = { .signo = SIGSEGV }, bus = { .signo = SIGBUS };
 
 static void on_fault(int signo, siginfo_t *info, void *uc)
 {
-	struct sigaction *before = signo == SIGSEGV ? &before_segv : &before_bus;
+	struct sigaction *before = signo == SIGSEGV ? &segv.action : &bus.action;
 
 	if (info->si_code > 0)          /* the kernel's word, not somebody's kill() */
 		hit((uintptr_t)info->si_addr, uc);
@@ -32,18 +37,49 @@ static void on_fault(int signo, siginfo_t *info, void *uc)
 	}
 }
 
-int gort__os_fault_init(void (*fn)(uintptr_t addr, const void *uc))
+/* Where ours could not be taken out it is there still: once more, and it would pass faults on to itself. */
+static int put_in(struct was *w)
 {
 	struct sigaction sa;
 
-	hit = fn;
+	if (w->ours)
+		return 0;
 	memset(&sa, 0, sizeof sa);
 	sa.sa_sigaction = on_fault;
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
 	sigemptyset(&sa.sa_mask);
-	if (sigaction(SIGSEGV, &sa, &before_segv) != 0 || sigaction(SIGBUS, &sa, &before_bus) != 0)
+	if (sigaction(w->signo, &sa, &w->action) != 0)
 		return -errno;
+	w->ours = true;
 	return 0;
+}
+
+static void take_out(struct was *w)
+{
+	struct sigaction now;
+
+	if (!w->ours || sigaction(w->signo, NULL, &now) != 0 || !(now.sa_flags & SA_SIGINFO) || now.sa_sigaction != on_fault)
+		return;
+	sigaction(w->signo, &w->action, NULL);
+	w->ours = false;
+}
+
+int gort__os_fault_init(void (*fn)(uintptr_t addr, const void *uc))
+{
+	int err;
+
+	hit = fn;
+	err = put_in(&segv);
+	return err != 0 ? err : put_in(&bus);
+}
+
+void gort__os_fault_fini(void)
+{
+	int saved = errno;
+
+	take_out(&segv);
+	take_out(&bus);
+	errno = saved;
 }
 
 static size_t stack_size(void)

@@ -37,11 +37,15 @@ void *gort__os_reserve(size_t size, size_t align)
 	p = mmap(NULL, size + extra, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (p == MAP_FAILED)
 		goto refused;
-	/* what the alignment leaves over at both ends is address space only, not worth two more calls */
 	q = (char *)(((uintptr_t)p + extra) & ~(uintptr_t)(extra != 0 ? extra - 1 : 0));
+	/* what the alignment leaves over at both ends, so that unmapping the rest leaves nothing */
+	if (q > p)
+		munmap(p, (size_t)(q - p));
+	if (q < p + extra)
+		munmap(q + size, (size_t)(p + extra - q));
 	munlock(q, size);
 	if (prot == PROT_NONE && mprotect(q, size, PROT_READ | PROT_WRITE) != 0) {
-		munmap(p, size + extra);
+		munmap(q, size);
 		goto refused;
 	}
 	/* neither is needed for correctness, so neither may fail us */
@@ -80,6 +84,14 @@ void *gort__os_pages(size_t size)
 		return NULL;
 	GORT__LEAK_ROOT(p, size);
 	return p;
+}
+
+void gort__os_pages_free(void *p, size_t size)
+{
+	if (p == NULL)
+		return;
+	GORT__LEAK_ROOT_END(p, size);
+	gort__os_unmap(p, size);
 }
 
 /* The value behind key in a file of "Key:   n kB" lines, in bytes; -1 when there is none. */
@@ -147,7 +159,7 @@ enum gort__guard gort__os_guard_best(void)
 	if (p == NULL)
 		return GORT__GUARD_MPROTECT;
 	works = gort__os_guard(GORT__GUARD_MADVISE, p, page);
-	munmap(p, page);
+	gort__os_pages_free(p, page);
 	return works ? GORT__GUARD_MADVISE : GORT__GUARD_MPROTECT;
 }
 

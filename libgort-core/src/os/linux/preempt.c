@@ -120,6 +120,17 @@ const char *gort__os_preempt_init(uintptr_t (*room)(uintptr_t sp), void (*fn)(vo
 	return NULL;
 }
 
+void gort__os_preempt_fini(void)
+{
+	struct sigaction now;
+
+	if (!gort__os_preempting)
+		return;
+	gort__os_preempting = false;
+	if (sigaction(SIGURG, NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_urg)
+		sigaction(SIGURG, &p.before, NULL);
+}
+
 void gort__os_preempt(uint32_t tid)
 {
 	syscall(SYS_tgkill, getpid(), tid, SIGURG);     /* fails for a thread that has ended, whose P is elsewhere now */

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,14 +25,90 @@ struct start {
 	const char *name;
 };
 
+/*
+ * Threads of ours. None is detached: a detached one can be known to be about to end, but not to have ended, and code must not
+ * be unloaded before that. One that ends joins the one that ended before it, so that there is never more than one, the last,
+ * that nobody has joined; and who has joined that one knows that all have ended.
+ */
+static struct {
+	pthread_mutex_t lock;
+	uint32_t live;                  /* started, and not through with fn; a futex. Release and acquire */
+	bool ended;                     /* last is to be joined; under lock */
+	pthread_t last;                 /* under lock */
+} threads = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static _Thread_local bool ours;
+
+/* In place of the last one: the caller, or nobody. */
+static void join_last(bool replace)
+{
+	pthread_t before;
+	bool some;
+
+	pthread_mutex_lock(&threads.lock);
+	some = threads.ended;
+	before = threads.last;
+	threads.ended = replace;
+	threads.last = pthread_self();
+	pthread_mutex_unlock(&threads.lock);
+	if (some)
+		pthread_join(before, NULL);
+}
+
+static void count_out(void)
+{
+	gort__add_release(&threads.live, -1u);          /* pairs with the acquire in gort__os_threads_wait */
+	gort__os_futex_wake(&threads.live, INT_MAX);
+}
+
 static void *thread_main(void *arg)
 {
 	struct start s = *(struct start *)arg;
 
 	free(arg);
+	ours = true;
 	pthread_setname_np(pthread_self(), s.name);
 	s.fn(s.arg);
+	join_last(true);
+	count_out();
 	return NULL;
+}
+
+/* Called anew for each look, and never made part of its caller: a goroutine may change threads. */
+__attribute__((noinline)) bool gort__os_thread_ours(void)
+{
+	bool yes = ours;
+
+	__asm__ volatile("" : "+r"(yes) : : "memory");
+	return yes;
+}
+
+void gort__os_threads_wait(uint32_t most)
+{
+	uint32_t n;
+
+	while ((n = gort__load_acquire(&threads.live)) > most)          /* pairs with the release in count_out */
+		gort__os_futex_wait(&threads.live, n, GORT_FOREVER);
+}
+
+void gort__os_threads_join(void)
+{
+	gort__os_threads_wait(0);
+	join_last(false);
+}
+
+void gort__os_threads_forget(void)
+{
+	pthread_mutex_init(&threads.lock, NULL);
+	threads.live = 0;
+	threads.ended = false;
+	ours = false;
+}
+
+/* At the end of the process, or unloaded after gort_shutdown: nobody is left unjoined. */
+static __attribute__((destructor)) void unloaded(void)
+{
+	join_last(false);
 }
 
 /*
@@ -71,16 +148,18 @@ int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const c
 		free(s);
 		return -err;
 	}
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, stack_size);
 	if (block_signals)
 		block_all(&mask);
+	gort__add_relaxed(&threads.live, 1);
 	pthread_sigmask(SIG_SETMASK, &mask, &old);
 	err = pthread_create(&t, &attr, thread_main, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
-	if (err != 0)
+	if (err != 0) {
 		free(s);
+		count_out();
+	}
 	return -err;
 }
 
@@ -128,6 +207,17 @@ out:
 	return state < 0 ? -1 : state;
 }
 
+void gort__os_watch_end(struct gort__os_watch *w)
+{
+	int saved = errno;
+
+	/* a number that is the program's by now is not ours to close */
+	if (w->tid != 0 && read_state(w) != -2)
+		close(w->file);
+	w->tid = 0;
+	errno = saved;
+}
+
 long gort__os_thread_count(void)
 {
 	int saved = errno;
@@ -172,6 +262,7 @@ void gort__os_thread_stack(uintptr_t *lo, uintptr_t *hi)
 }
 
 static pthread_key_t exit_key;
+static bool no_exit_key;                /* atomic */
 
 int gort__os_at_thread_exit(void (*fn)(void *arg))
 {
@@ -180,7 +271,16 @@ int gort__os_at_thread_exit(void (*fn)(void *arg))
 
 int gort__os_set_thread_exit(void *arg)
 {
+	/* a thread that calls in while the process ends */
+	if (gort__load_relaxed(&no_exit_key))
+		return 0;
 	return -pthread_setspecific(exit_key, arg);
+}
+
+void gort__os_no_thread_exit(void)
+{
+	gort__store_relaxed(&no_exit_key, true);
+	pthread_key_delete(exit_key);
 }
 
 void gort__os_at_fork_child(void (*fn)(void))

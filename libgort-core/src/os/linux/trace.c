@@ -229,6 +229,7 @@ bool gort__os_interrupt(uint32_t tid, void (*fn)(void *arg, const void *uc), voi
 /* --- being asked from outside, and writing --- */
 
 static void (*quit_fn)(void);
+static struct sigaction before_quit;
 
 static void on_quit(int signo)
 {
@@ -247,7 +248,15 @@ int gort__os_on_quit(void (*fn)(void))
 	sa.sa_handler = on_quit;
 	sa.sa_flags = SA_ONSTACK | SA_RESTART;
 	sigfillset(&sa.sa_mask);
-	return sigaction(SIGQUIT, &sa, NULL) == 0 ? 0 : -errno;
+	return sigaction(SIGQUIT, &sa, &before_quit) == 0 ? 0 : -errno;
+}
+
+void gort__os_on_quit_end(void)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGQUIT, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == on_quit)
+		sigaction(SIGQUIT, &before_quit, NULL);
 }
 
 int gort__os_write(int fd, const char *s, size_t n)
