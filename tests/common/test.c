@@ -8,6 +8,9 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/wait.h>
+#ifdef TEST_HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#endif
 
 /* --- recording --- */
 
@@ -118,11 +121,24 @@ const char *__tsan_default_options(void)
 	return "allocator_may_return_null=1:die_after_fork=0";
 }
 
+/*
+ * A forked child does not have what only the registers of its parent's other threads pointed to: on valgrind nobody looks for
+ * leaks in it.
+ */
+static void no_leaks_in_child(void)
+{
+#ifdef VALGRIND_CLO_CHANGE
+	VALGRIND_CLO_CHANGE("--leak-check=no");
+#endif
+}
+
 void test_begin(struct test_suite *s, int argc, char **argv, const char *name, const struct test_child *children)
 {
 	const char *rounds = getenv("GORT_TEST_ROUNDS");
 
 	known_children = children;
+	if (test_valgrind())
+		pthread_atfork(NULL, NULL, no_leaks_in_child);
 	if (realpath(argv[0], self) == NULL) {
 		perror(argv[0]);
 		exit(99);

@@ -715,8 +715,8 @@ static void await_thread(int *word, int n)
 THREAD_TEST(timers_of_plain_threads_work)
 {
 	struct calls c = { 0 };
-	gort_timer *t = after(2 * GORT_MILLISECOND, &c);
 	gort_time before = gort_now();
+	gort_timer *t = after(2 * GORT_MILLISECOND, &c);
 
 	await_thread(&c.ended, 1);
 	expect(!gort_timer_stop(t));
