@@ -455,6 +455,7 @@ THREAD_TEST(channels_outlive_the_ps_they_were_made_on)
 
 #define ONCES 2048
 static gort_once onces[ONCES];
+static int used_onces;          /* enough for each of the table's queues to be met a few times */
 static int at_once;
 
 static void never_done(void *arg)
@@ -477,12 +478,12 @@ static void waits_once(void *arg)
 static int fills_the_table(void *arg)
 {
 	set(&at_once, 0);
-	for (int i = 0; i < ONCES; i += 2)
+	for (int i = 0; i < used_onces; i += 2)
 		spawn(does_once, &onces[i]);
-	await_count(&at_once, ONCES / 2);
-	for (int i = 0; i < ONCES; i += 2)
+	await_count(&at_once, used_onces / 2);
+	for (int i = 0; i < used_onces; i += 2)
 		spawn(waits_once, &onces[i]);
-	await_count(&at_once, ONCES);
+	await_count(&at_once, used_onces);
 	return 0;
 }
 
@@ -503,11 +504,11 @@ static int uses_the_others(void *arg)
 {
 	set(&at_once, 0);
 	set(&there, 0);
-	for (int i = 1; i < ONCES; i += 2) {
+	for (int i = 1; i < used_onces; i += 2) {
 		for (int k = 0; k < 3; k++)
 			spawn(does_slowly, &onces[i]);
 	}
-	await_count(&there, 3 * ONCES / 2);
+	await_count(&there, 3 * used_onces / 2);
 	return get(&at_once);
 }
 
@@ -515,13 +516,14 @@ static int uses_the_others(void *arg)
 THREAD_TEST(those_left_in_a_once_are_in_nobodys_way)
 {
 	never = gort_chan_new(0, 0);
+	used_onces = (int)test_scale_min(ONCES, ONCES / 4);
 	memset(onces, 0, sizeof onces);
 	gort_run(fills_the_table, NULL);
 	gort_shutdown();
-	expect_eq(gort_run(uses_the_others, NULL), ONCES / 2);
+	expect_eq(gort_run(uses_the_others, NULL), used_onces / 2);
 	/* zeroed, they are as new */
 	memset(onces, 0, sizeof onces);
-	expect_eq(gort_run(uses_the_others, NULL), ONCES / 2);
+	expect_eq(gort_run(uses_the_others, NULL), used_onces / 2);
 	gort_shutdown();
 	gort_chan_unref(never);
 }
