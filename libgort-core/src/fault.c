@@ -10,7 +10,7 @@
 static inline __attribute__((always_inline)) GORT_NORETURN void die(const char *line, int n, size_t room, const void *uc)
 {
 	gort__os_print(line, n > 0 && (size_t)n < room ? (size_t)n : room - 1);
-	gort__traceback_fatal(uc);
+	gort__traceback_fatal(uc, NULL);
 	gort__os_exit(2);
 }
 
@@ -27,7 +27,7 @@ void gort__throw(const char *where_what)
 	int n = snprintf(line, sizeof line, "gort: internal error: %s\n", where_what);
 
 	gort__os_print(line, n > 0 ? (size_t)n : 0);
-	gort__traceback_fatal(NULL);
+	gort__traceback_fatal(NULL, NULL);
 	abort();
 }
 

@@ -26,6 +26,7 @@
  */
 #include "runtime.h"
 
+#include "dump.h"
 #include "panic.h"
 
 #include <errno.h>
@@ -72,6 +73,7 @@ static inline gort_g *open_scope(struct gort__scope *s, enum gort__scope_kind ki
 	s->open = true;
 	s->exiting = false;
 	s->flight.text = NULL;
+	s->flight.frames = NULL;
 	s->cxx = *mp->cxx;
 	s->wardens = gp->live.wardens;
 	gp->live.scope = s;
@@ -200,7 +202,9 @@ static _Unwind_Reason_Code stop(int version, _Unwind_Action actions, _Unwind_Exc
 static void drop(struct gort__flight *f)
 {
 	free(f->text);
+	free(f->frames);
 	f->text = NULL;
+	f->frames = NULL;
 	f->kind = GORT__FLIGHT_NONE;
 }
 
@@ -287,8 +291,11 @@ void gort_set_panic_handler(void (*fn)(const gort_panic_info *info, void *ctx), 
 	pthread_mutex_unlock(&handler.lock);
 }
 
-/* Go's report; second: what the handler itself panicked with, or NULL; last: the process ends, with all goroutines shown. */
-static void print(const gort_panic_info *info, const gort_panic_info *second, bool last)
+/*
+ * Go's report. second: what the handler itself panicked with, or NULL. frames: those that were left, or NULL. last: the
+ * process ends, with all goroutines shown.
+ */
+static void print(const gort_panic_info *info, const gort_panic_info *second, const struct gort__frames *frames, bool last)
 {
 	char line[512], *p = line, *block = NULL;
 	size_t size = strlen(info->message) + (second != NULL ? strlen(second->message) : 0) + 100;
@@ -303,13 +310,16 @@ static void print(const gort_panic_info *info, const gort_panic_info *second, bo
 	}
 	n = snprintf(p, size, "panic: %s\n%s%s%s\n", info->message, second != NULL ? "\tpanic: " : "",
 		second != NULL ? second->message : "", second != NULL ? "\n" : "");
-	if (n > 0 && (size_t)n < size && !last)
-		n += snprintf(p + n, size - (size_t)n, "goroutine %llu [running]\n", (unsigned long long)info->goroutine);
-	if (n > 0)
-		gort__os_print(p, (size_t)n < size ? (size_t)n : size - 1);
+	if (last || frames == NULL || !gort__traceback_panic(p, frames)) {
+		if (n > 0 && (size_t)n < size && !last)
+			n += snprintf(p + n, size - (size_t)n, "goroutine %llu [running]\n",
+				(unsigned long long)info->goroutine);
+		if (n > 0)
+			gort__os_print(p, (size_t)n < size ? (size_t)n : size - 1);
+	}
 	free(block);
 	if (last) {
-		gort__traceback_fatal(NULL);
+		gort__traceback_fatal(NULL, frames);
 		gort__os_exit(2);
 	}
 }
@@ -345,7 +355,7 @@ static bool report(struct gort__scope *s, const struct gort__flight *f)
 
 	if (landed && s->flight.kind == GORT__FLIGHT_PANIC) {
 		/* nothing is left to tell it to */
-		print(&f->info, &s->flight.info, true);
+		print(&f->info, &s->flight.info, f->frames, true);
 	}
 	return landed || r.called;
 }
@@ -365,10 +375,9 @@ static GORT_NORETURN void end_process(struct gort__scope *s, struct gort__flight
 	drain(s, false);
 	if (s->flight.kind == GORT__FLIGHT_PANIC)
 		*f = s->flight;         /* in the first one's place */
-	s->flight.kind = GORT__FLIGHT_NONE;
-	s->flight.text = NULL;
+	s->flight = (struct gort__flight){ .kind = GORT__FLIGHT_NONE };
 	report(s, f);
-	print(&f->info, NULL, true);
+	print(&f->info, NULL, f->frames, true);
 	__builtin_unreachable();
 }
 
@@ -507,6 +516,36 @@ void gort_undefer(bool run)
 
 /* --- panicking --- */
 
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *context, void *arg)
+{
+	int exact = 0;
+	uintptr_t pc = _Unwind_GetIPInfo(context, &exact);
+
+	return pc != 0 && gort__frames_add(arg, pc, exact) ? _URC_NO_REASON : _URC_NORMAL_STOP;
+}
+
+/*
+ * Where the caller stands, if a panic from here comes through to a goroutine's outermost frame, which nobody could tell where
+ * it came from. Else, and out of memory, NULL.
+ */
+static struct gort__frames *frames_if_uncaught(const gort_g *gp)
+{
+	const struct gort__scope *s = gp->live.scope;
+	struct gort__frames *f;
+
+	while (s != NULL && s->kind == GORT__SCOPE_CALL)
+		s = s->outer;
+	/* a plain thread does not even leave its frames */
+	if (s == NULL || s->kind == GORT__SCOPE_TRY || s->kind == GORT__SCOPE_THREAD)
+		return NULL;
+	f = malloc(sizeof *f);
+	if (f != NULL) {
+		f->n = 0;
+		_Unwind_Backtrace(note_frame, f);
+	}
+	return f;
+}
+
 /* text: the message, when it is ours to free. goroutine: NULL for the caller. */
 static GORT_NORETURN void panic(const char *message, char *text, void *value, const uint64_t *goroutine)
 {
@@ -518,14 +557,15 @@ static GORT_NORETURN void panic(const char *message, char *text, void *value, co
 	if (mp == NULL && gort__started() && gort__m_bind() == 0)
 		mp = gort__m_self();
 	if (mp == NULL) {               /* not even a scope could have been made */
-		print(&f.info, NULL, false);
+		print(&f.info, NULL, NULL, false);
 		gort__os_exit(2);
 	}
 	f.info.goroutine = goroutine != NULL ? *goroutine : mp->curg->id;
 	if ((gort__load_relaxed(&mp->hold.depth) & ~GORT__DEPTH_PINNED) != 0) {
-		print(&f.info, NULL, false);
+		print(&f.info, NULL, NULL, false);
 		check_outside(mp, "panic");
 	}
+	f.frames = frames_if_uncaught(mp->curg);
 	fly(mp->curg, &f);
 }
 
@@ -630,7 +670,7 @@ void gort__base_end(gort_g *gp, struct gort__scope *base, bool landed)
 			base->flight = (struct gort__flight){ .kind = GORT__FLIGHT_NONE };
 			base->told = &f;
 			if (!report(base, &f))
-				print(&f.info, NULL, false);
+				print(&f.info, NULL, f.frames, false);
 			base->told = NULL;
 			drop(&f);
 		}
@@ -646,9 +686,9 @@ void gort__panic_discard(gort_g *gp)
 	for (struct gort__scope *s = gp->live.scope; s != NULL; s = s->outer) {
 		while (s->more != NULL)
 			(void)pop(s);
-		free(s->flight.text);
+		drop(&s->flight);
 		if (s->kind == GORT__SCOPE_BASE && s->told != NULL)
-			free(s->told->text);
+			drop(s->told);
 	}
 	free_last(gp);
 }

@@ -27,6 +27,7 @@ struct gort__flight {
 	enum gort__flight_kind kind;
 	gort_panic_info info;
 	char *text;                     /* info.message when it is ours to free, else NULL */
+	struct gort__frames *frames;    /* where it began, for who reads that nobody has caught it; else NULL */
 };
 
 struct gort__deferred {

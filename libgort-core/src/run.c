@@ -289,6 +289,12 @@ int gort__run_main(int (*fn)(int argc, char **argv), int argc, char **argv)
 	return gort_run(call_main, &a);
 }
 
+bool gort__run_is_base(uintptr_t function)
+{
+	return function == (uintptr_t)run_main || function == (uintptr_t)run_fn || function == (uintptr_t)call_main ||
+	       function == (uintptr_t)gort__run_guarded;
+}
+
 /* --- the rest --- */
 
 void gort_sleep(gort_duration d)

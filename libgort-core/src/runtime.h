@@ -214,6 +214,9 @@ void gort__step_back(gort__m *mp);              /* the end of gort__hold_step_as
 /* sched.c */
 void gort__sched_loop(gort__m *mp);             /* on g0, depth 1, with a P; returns when the thread shall end */
 GORT_NORETURN void gort__g_main(void);          /* called by a goroutine's first frame */
+/* Is what begins there one of our own functions in a goroutine's outermost frames? */
+bool gort__sched_is_base(uintptr_t function);
+bool gort__run_is_base(uintptr_t function);     /* of gort_run's goroutine: run.c */
 void gort__enqueue(gort__m *mp, gort_g *gp, bool next);         /* entered */
 gort__m *gort__yield(gort__m *mp);              /* entered: the caller goes to the back of the queue */
 void gort__enqueue_list(gort__p *pp, gort_g *list);     /* to the ring, through g->link; not for two in a row */
@@ -334,9 +337,12 @@ int gort__traceback_on_quit(void);              /* SIGQUIT gives one and ends th
 void gort__traceback_fini(void);
 /*
  * All goroutines on stderr, the caller's first, before the process ends; it returns soon, whatever happens. uc:
- * where the fault was, in a signal handler; NULL: in the caller.
+ * where the fault was, in a signal handler; NULL: in the caller. frames: what the caller has left by a panic, or NULL.
  */
-void gort__traceback_fatal(const void *uc);
+struct gort__frames;
+void gort__traceback_fatal(const void *uc, const struct gort__frames *frames);
+/* Words and frames of a panic that ends the calling goroutine, on stderr. False: not to be had, nothing is printed. */
+bool gort__traceback_panic(const char *words, const struct gort__frames *frames);
 bool gort__traceback_failed(void);              /* a fault on this thread is one in the last traceback itself */
 
 /* fault.c */

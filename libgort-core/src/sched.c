@@ -938,3 +938,8 @@ GORT__NO_TSAN GORT_NORETURN void gort__g_main(void)
 		end(gort__enter(), gp);
 	}
 }
+
+bool gort__sched_is_base(uintptr_t function)
+{
+	return function == (uintptr_t)gort__g_main || function == (uintptr_t)run_goroutines;
+}

@@ -164,9 +164,11 @@ GO_TEST(waiting_goroutines_are_shown_with_name_reason_and_frames)
 	check_waiting(0);
 }
 
+static const char *const bottom[] = { "gort__", "run_goroutines", "run_main", "run_fn", "call_main" };
+
 GO_TEST(the_caller_comes_first_and_is_running)
 {
-	char *all, want[64];
+	char *all, *part, want[64];
 
 	gort_set_name("asks");
 	all = traceback();
@@ -175,6 +177,11 @@ GO_TEST(the_caller_comes_first_and_is_running)
 		TEST_SYMBOLS ? "gort_traceback(...)\n" : "");
 	expect(strncmp(all, want, strlen(want)) == 0);
 	expect(shows_function(all, "asks", "traceback"));
+	/* and nothing of ours at the end */
+	part = part_of(all, "asks");
+	for (size_t i = 0; i < sizeof bottom / sizeof bottom[0]; i++)
+		expect(strstr(part, bottom[i]) == NULL);
+	free(part);
 	expect_eq(test_count_lines(all, "\"asks\""), 1);
 	free(all);
 }
@@ -738,8 +745,12 @@ START_TEST(a_panic_shows_its_goroutine_first_and_a_hundred_in_all)
 	part = strstr(c.err, "panic: close of closed channel\n\ngoroutine ");
 	ck_assert_msg(part != NULL, "%s", c.err);
 	part = strstr(part, "goroutine ");
-	/* its frames are those of its end: what panicked has been unwound by then */
+	/* its frames are those of the panic, although they have been left by then */
 	ck_assert_msg(strstr(part, "\"closer\" [running]:\n") == strchr(part, '"'), "%.2000s", part);
+	if (TEST_SYMBOLS) {
+		ck_assert_msg(shows(part, "\"closer\"", "[running]:\ngort_chan_close(...)"), "%.2000s", part);
+		ck_assert_msg(shows(part, "\"closer\"", "panic_main(...)"), "%.2000s", part);
+	}
 	ck_assert_int_eq(test_count_lines(part, "\"one of many\""), 99);
 	/* 201 and the thread that waits in gort_run */
 	ck_assert_msg(strstr(part, "\n...202 more\n") != NULL, "%s", part);
@@ -888,11 +899,85 @@ START_TEST(schedtrace_prints_a_line_now_and_then)
 }
 END_TEST
 
+static int sinking;     /* how deep */
+
+static __attribute__((noinline)) void deep_panic(int n)
+{
+	if (get(&sinking) > n)
+		deep_panic(n + 1);
+	else if (get(&sinking) == n)
+		gort_panic("down here");
+	KEEP_FRAME();
+}
+
+static void says(void *arg)
+{
+	fprintf(stderr, "%s\n", (const char *)arg);
+}
+
+static void calls_deep(void *arg)
+{
+	gort_set_name("digger");
+	gort_defer(says, (void *)"deferred");
+	set(&sinking, *(int *)arg);
+	deep_panic(0);
+	KEEP_FRAME();
+}
+
+/* Within a gort_call, which it does not end at. */
+static void calls_deep_in_call(void *arg)
+{
+	gort_call(calls_deep, arg);
+	KEEP_FRAME();
+}
+
+static int panics_deep_main(void *arg)
+{
+	static int depths[] = { 3, 1000 };
+
+	spawn(calls_deep, &depths[0]);
+	while (gort_num_goroutine() > 1)
+		gort_yield();
+	spawn(calls_deep_in_call, &depths[1]);
+	while (gort_num_goroutine() > 1)
+		gort_yield();
+	return 7;
+}
+
+static int panics_deep(void)
+{
+	return gort_run(panics_deep_main, NULL);
+}
+
+START_TEST(a_panic_that_ends_its_goroutine_shows_where_it_began)
+{
+	static struct child_result c;
+	const char *first, *second;
+
+	test_run_child(&c, "panics_deep", NULL, 120);
+	ck_assert_msg(c.exited && c.status == 7, "status %d: %s", c.status, c.err);
+	first = strstr(c.err, "deferred\npanic: down here\n\ngoroutine ");
+	ck_assert_msg(first != NULL, "%s", c.err);
+	second = strstr(first + 1, "deferred\npanic: down here\n\ngoroutine ");
+	ck_assert_msg(second != NULL, "%s", c.err);
+	ck_assert_int_eq(test_count_lines(c.err, " \"digger\" [running]:"), 2);
+	ck_assert_int_eq(test_count_lines(second, " frames elided..."), 1);
+	if (TEST_SYMBOLS) {
+		ck_assert_int_eq(test_count_lines(c.err, "gort_panic(...)"), 2);
+		ck_assert_int_eq(test_count_lines(first, "deep_panic(...)") - test_count_lines(second, "deep_panic(...)"), 4);
+		ck_assert_int_eq(test_count_lines(first, "calls_deep(...)"), 2);
+		ck_assert_int_eq(test_count_lines(first, "calls_deep_in_call(...)"), 1);
+		ck_assert_int_eq(test_count_lines(first, "gort__landing"), 0);
+	}
+}
+END_TEST
+
 static const struct test_child children[] = {
 	{ "before_start", before_start },
 	{ "fresh", fresh },
 	{ "overflow", overflow },
 	{ "panics", panics },
+	{ "panics_deep", panics_deep },
 	{ "two_panics", two_panics },
 	{ "locked", locked },
 	{ "quits", quits },
@@ -937,6 +1022,7 @@ int main(int argc, char **argv)
 	test_add(&s, before_the_scheduler_has_started_there_is_nothing);
 	test_add(&s, stack_overflow_shows_the_deep_one_first_and_cut);
 	test_add(&s, a_panic_shows_its_goroutine_first_and_a_hundred_in_all);
+	test_add(&s, a_panic_that_ends_its_goroutine_shows_where_it_began);
 	test_add(&s, of_many_panics_at_once_one_ends_the_process);
 	test_add(&s, a_traceback_that_hangs_does_not_keep_the_process);
 	test_add(&s, SIGQUIT_shows_all_and_exits_with_status_2);

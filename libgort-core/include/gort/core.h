@@ -397,7 +397,7 @@ GORT_API void gort_undefer(bool run);
  * gort_set_panic_handler - what is called for a panic that nobody catches
  *
  * fn(info, ctx) is called in the goroutine that panicked, after its deferred calls, when its frames have been left; it may
- * block and call anything. NULL: the default again, which prints "panic: <message>" and the goroutine's number to stderr.
+ * block and call anything. NULL: the default again, which prints "panic: <message>" and the frames it came from to stderr.
  * Where the panic ends the process that is printed whatever the handler does. Never blocks. From anywhere.
  */
 GORT_API void gort_set_panic_handler(void (*fn)(const gort_panic_info *info, void *ctx), void *ctx);
