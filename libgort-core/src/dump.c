@@ -326,25 +326,12 @@ static bool is_in(uintptr_t pc, void (*fn)(void *arg))
 	return function == (uintptr_t)fn || (function == 0 && text_of((uintptr_t)fn)->function == 0);
 }
 
-/* The first of f->n frames from i on that is a public function of ours; i: there is none nearby. */
-static size_t first_public(size_t i, size_t n)
-{
-	for (size_t k = i; k < n && k < i + 8; k++) {
-		if (text_of(frame(k))->kind == PUBLIC)
-			return k;
-	}
-	return i;
-}
-
-/* Where the frames begin. IN_CALL: in a call of the library. IN_PANIC: the same, and nobody knows how deep in it. */
-enum from { OUTSIDE, IN_CALL, IN_PANIC };
-
 /*
- * In a call the switch and what is named as ours are left out, and of public functions in a row all but the one that was
- * called. fn: what the goroutine was started with, shown at the end where the compiler has made its last call a jump, or
- * has made it part of another; NULL: none.
+ * in_call: it waits or panics in a call of the library. What lies below the public function that was called is left out, as
+ * far as names tell. fn: what the goroutine was started with, shown at the end where the compiler has made its last call a
+ * jump, or has made it part of another; NULL: none.
  */
-static void put_frames(enum from from, void (*fn)(void *arg))
+static void put_frames(bool in_call, void (*fn)(void *arg))
 {
 	size_t n = dump.frames.n, first = 0;
 	char line[64];
@@ -357,13 +344,23 @@ static void put_frames(enum from from, void (*fn)(void *arg))
 		}
 		return;
 	}
-	if (from != OUTSIDE && n > 1) {
-		first = from == IN_PANIC ? first_public(0, n) : 1;
-		while (first + 1 < n && text_of(frame(first))->kind == INTERNAL)
+	if (in_call) {
+		while (first + 1 < n && first < 8 && text_of(frame(first))->kind != PUBLIC)
 			first++;
-		while (first + 1 < n && first < 16 && text_of(frame(first))->kind == PUBLIC &&
-		       text_of(frame(first + 1))->kind == PUBLIC)
-			first++;
+		if (text_of(frame(first))->kind != PUBLIC && n > 1) {
+			/* the compiler has made it a jump, or it has no name */
+			first = 1;
+			while (first + 1 < n && text_of(frame(first))->kind == INTERNAL)
+				first++;
+		}
+		for (size_t i = first; i + 1 < n && i < 16; i++) {
+			enum kind k = text_of(frame(i))->kind;
+
+			if (k == PUBLIC)
+				first = i;
+			else if (k != INTERNAL)
+				break;
+		}
 	}
 	/* and a goroutine's first frames are ours too: the processor's, those that are known, and perhaps what the last calls */
 	for (size_t i = 1; i <= 4 && i < n - first; i++) {
@@ -458,7 +455,7 @@ static void put_self(void)
 		}
 	}
 	put_head(&g, g.flags & GORT__G_BOUND ? tid_of(g.m) : 0, "running", false);
-	put_frames(dump.given != NULL ? IN_PANIC : dump.regs == NULL || !dump.regs->exact ? IN_CALL : OUTSIDE, fn_of(&g));
+	put_frames(dump.given != NULL || dump.regs == NULL || !dump.regs->exact, fn_of(&g));
 	put("\n");
 }
 
@@ -498,7 +495,7 @@ static bool put_one(gort_g *gp, uint64_t id)
 			gort__os_yield();
 	}
 	put_head(&g, tid, state, waits);
-	put_frames(g.status != GORT__G_RUNNING && !(g.flags & GORT__G_FRESH) ? IN_CALL : OUTSIDE, fn_of(&g));
+	put_frames(g.status != GORT__G_RUNNING && !(g.flags & GORT__G_FRESH), fn_of(&g));
 	put("\n");
 	return true;
 }
@@ -657,7 +654,7 @@ void gort__dump_panic(int fd, const gort_g *gp, const char *words, const struct 
 	put(words);
 	put_head(gp, 0, "running", false);
 	dump.frames = *given;
-	put_frames(IN_PANIC, fn_of(gp));
+	put_frames(true, fn_of(gp));
 	put("\n");
 	flush();
 	gort__symbols_end();

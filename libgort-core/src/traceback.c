@@ -26,12 +26,16 @@ struct request {
 	gort_g *self;
 	const char *words;              /* of a panic; NULL: it is for all goroutines */
 	const struct gort__frames *frames;      /* the panic's */
+	uint32_t parked;                /* self is, or as good as; a futex. Release and acquire */
 };
 
 static void serve(void *arg)
 {
 	struct request *r = arg;
 
+	/* it must not be made ready before it is parked */
+	while (gort__load_acquire(&r->parked) == 0)     /* pairs with the release in parks */
+		gort__os_futex_wait(&r->parked, 0, GORT_FOREVER);
 	gort__dump_begin(GORT_FOREVER);
 	if (r->words != NULL)
 		gort__dump_panic(r->fd, r->self, r->words, r->frames);
@@ -41,12 +45,18 @@ static void serve(void *arg)
 	gort_ready(r->self);
 }
 
-static bool always(gort_g *g, void *arg)
+static bool parks(gort_g *g, void *arg)
 {
+	struct request *r = arg;
+
+	gort__store_release(&r->parked, 1);
+	/* r lies on the stack that we are about to leave, and nobody comes back to it before */
+	gort__os_futex_wake(&r->parked, 1);
 	return true;
 }
 
-static int ask(struct request *r)
+/* Inline, so as not to be among the frames that are shown. */
+static inline __attribute__((always_inline)) int ask(struct request *r)
 {
 	int err;
 
@@ -54,7 +64,7 @@ static int ask(struct request *r)
 	err = gort__os_thread(serve, r, GORT__TRACEBACK_STACK, "gort-traceback", true);
 	if (err != 0)
 		return err;
-	gort_park(always, NULL, "traceback");
+	gort_park(parks, r, "traceback");
 	return r->result;
 }
 

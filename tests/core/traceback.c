@@ -179,8 +179,10 @@ GO_TEST(the_caller_comes_first_and_is_running)
 	expect(shows_function(all, "asks", "traceback"));
 	/* and nothing of ours at the end */
 	part = part_of(all, "asks");
-	for (size_t i = 0; i < sizeof bottom / sizeof bottom[0]; i++)
-		expect(strstr(part, bottom[i]) == NULL);
+	for (size_t i = 0; i < sizeof bottom / sizeof bottom[0]; i++) {
+		if (TEST_SYMBOLS)
+			expect(strstr(part, bottom[i]) == NULL);
+	}
 	free(part);
 	expect_eq(test_count_lines(all, "\"asks\""), 1);
 	free(all);

@@ -34,6 +34,7 @@ static struct {
 	pthread_mutex_t lock;
 	uint32_t live;                  /* started, and not through with fn; a futex. Release and acquire */
 	bool ended;                     /* last is to be joined; under lock */
+	bool nobody;                    /* will join any: the process ends; under lock */
 	pthread_t last;                 /* under lock */
 } threads = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -48,8 +49,10 @@ static void join_last(bool replace)
 	pthread_mutex_lock(&threads.lock);
 	some = threads.ended;
 	before = threads.last;
-	threads.ended = replace;
+	threads.ended = replace && !threads.nobody;
 	threads.last = pthread_self();
+	if (replace && threads.nobody)
+		pthread_detach(threads.last);
 	pthread_mutex_unlock(&threads.lock);
 	if (some)
 		pthread_join(before, NULL);
@@ -105,9 +108,12 @@ void gort__os_threads_forget(void)
 	ours = false;
 }
 
-/* At the end of the process, or unloaded after gort_shutdown: nobody is left unjoined. */
+/* At the end of the process, or unloaded after gort_shutdown: nobody is left unjoined, for who looks for that. */
 static __attribute__((destructor)) void unloaded(void)
 {
+	pthread_mutex_lock(&threads.lock);
+	threads.nobody = true;
+	pthread_mutex_unlock(&threads.lock);
 	join_last(false);
 }
 
