@@ -969,7 +969,7 @@ START_TEST(a_panic_that_ends_its_goroutine_shows_where_it_began)
 		ck_assert_int_eq(test_count_lines(first, "deep_panic(...)") - test_count_lines(second, "deep_panic(...)"), 4);
 		ck_assert_int_eq(test_count_lines(first, "calls_deep(...)"), 2);
 		ck_assert_int_eq(test_count_lines(first, "calls_deep_in_call(...)"), 1);
-		ck_assert_int_eq(test_count_lines(first, "gort__landing"), 0);
+		ck_assert_int_eq(test_count_lines(first, "gort__landing_call(...)"), 0);
 	}
 }
 END_TEST
