@@ -14,19 +14,28 @@
  * goes idle over that it sets calm, and enqueueing wakes nobody for short queues, until the monitor, which then looks
  * four times a millisecond, finds a P that lets work wait. And a thread that has got goroutines from elsewhere, and has been
  * through with them in less time than it takes to move them, sets calm for queues of any length.
+ *
+ * Polling. Once there is a poller (poller.h) an idle M sleeps in it, until the next timer, and not on its futex: poll_m. A
+ * goroutine that it brings goes on there, on an idle P. While some M sleeps in the poller nobody else polls; while none
+ * does, it is for the Ms with Ps to poll: when they find nothing to run, and every 50 microseconds otherwise; and where they
+ * all compute or block, the monitor takes a P from one of them, to somebody who then sleeps in the poller.
+ *
+ * poll_m stays set until that M has left the poller, also when it has been taken off the list to be handed a P: so there
+ * is never more than one to be woken by gort__poller.wake, and a wake cannot go to the wrong one. It brings goroutines and
+ * finds no idle P: then it leaves the polling to those who have them, or each event would cost a switch of threads.
  */
 #include "runtime.h"
 
-/* Takes an idle M off its list, one that does not watch the timers if there is a choice. Under sched.lock. */
+/* Takes an idle M off its list, one that watches neither timers nor descriptors if there is a choice. Under sched.lock. */
 static gort__m *idle_m_pop(void)
 {
 	gort__m **at = &gort__sched.idle_m;
-	gort__m *mp = *at;
+	gort__m *mp;
 
-	if (mp != NULL && mp == gort__sched.timer_m && mp->link != NULL) {
-		at = &mp->link;
-		mp = *at;
-	}
+	/* not at the last one: it is taken whatever it does */
+	while (*at != NULL && (*at)->link != NULL && (*at == gort__sched.timer_m || *at == gort__load_relaxed(&gort__sched.poll_m)))
+		at = &(*at)->link;
+	mp = *at;
 	if (mp == NULL)
 		return NULL;
 	*at = mp->link;
@@ -155,7 +164,7 @@ void gort__hand_off(gort__p *pp)
 		return;
 	}
 	if (gort__p_has_work(pp) || pp->timers.n > 0 || gort__load_relaxed(&gort__sched.queued) > 0 ||
-	    gort__load_relaxed(&gort__sched.orphaned) > 0) {
+	    gort__load_relaxed(&gort__sched.orphaned) > 0 || gort__poll_vacant()) {
 		start_m(pp, false);
 		return;
 	}
@@ -256,39 +265,88 @@ static gort_time earliest_timer(void)
 	return t;
 }
 
-/* Waits, idle, until handed a P or a timer is due; the M has a P afterwards. False: the thread is to end. */
+/* The M has left the poller for now: the next one that goes idle sleeps there. */
+static void leave_poll(gort__m *mp)
+{
+	mp->in_poll = false;
+	gort__store_relaxed(&gort__sched.polled_at, gort__os_now());
+	gort__store_release(&gort__sched.poll_m, NULL);         /* pairs with the acquire in go_idle */
+}
+
+/* Polls, without waiting, for the P that the M holds. True: that made something runnable. */
+static bool poll_now(gort__m *mp)
+{
+	const gort__poller *poller = gort__load_acquire(&gort__sched.poller);
+	gort_g *list;
+
+	gort__store_relaxed(&gort__sched.polled_at, gort__os_now());
+	gort__add_relaxed(&gort__sched.polls, 1);
+	list = poller->poll(0);
+	gort__ready_polled(mp, list);
+	return list != NULL;
+}
+
+/* Sleeps for a while, in one place or the other. What the poller has brought. */
+static gort_g *sleep_once(gort__m *mp, gort_time deadline)
+{
+	if (!mp->in_poll) {
+		gort__os_futex_wait(&mp->note, 0, deadline);
+		return NULL;
+	}
+	gort__add_relaxed(&gort__sched.polls, 1);
+	/* plain threads need no P of ours */
+	return gort__ready_threads(mp, gort__sched.poller->poll(deadline));
+}
+
+/*
+ * Waits, idle, until handed a P, or a timer is due, or the poller brings something; the M has a P afterwards. False: the thread
+ * is to end.
+ */
 static bool sleep_idle(gort__m *mp, gort_time deadline)
 {
 	for (;;) {
 		gort__p *pp = NULL;
 		uint32_t note = gort__load_acquire(&mp->note);          /* pairs with the releases in gort__m_hand and end_one */
+		gort_g *list;           /* brought by the poller */
+		bool alone;
 
-		if (gort__unlikely(note == GORT__NOTE_END))
-			return false;
 		if (note != GORT__NOTE_NONE) {
+			if (mp->in_poll)
+				leave_poll(mp);
+			if (gort__unlikely(note == GORT__NOTE_END))
+				return false;
 			gort__store_relaxed(&mp->note, GORT__NOTE_NONE);
 			gort__p_acquire(mp, mp->next_p);
 			mp->handed = true;
 			return true;
 		}
-		gort__os_futex_wait(&mp->note, 0, deadline);
-		if (deadline == GORT_FOREVER || gort__load_acquire(&mp->note) != 0 || gort__os_now() < deadline)
+		list = sleep_once(mp, deadline);
+		if (list == NULL && (deadline == GORT_FOREVER || gort__load_acquire(&mp->note) != 0 || gort__os_now() < deadline))
 			continue;
 		gort__lock_lock(&gort__sched.lock);
-		if (mp->idle) {
+		alone = mp->idle;
+		if (alone) {
 			drop_timer_role(mp);
-			pp = gort__p_from_idle(gort__os_now());
+			pp = gort__p_from_idle(list != NULL ? 0 : gort__os_now());
 			if (pp != NULL)
 				idle_m_remove(mp);
+			/* else every P is held, and its holder or the monitor looks at its timers; and at descriptors, from now on */
+			if (mp->in_poll)
+				leave_poll(mp);
 		}
 		gort__lock_unlock(&gort__sched.lock);
-		deadline = GORT_FOREVER;                /* every P is held: its holder or the monitor looks at its timers */
-		gort__sysmon_timers();
+		if (alone) {
+			deadline = GORT_FOREVER;
+			gort__sysmon_timers();
+		}
 		if (pp != NULL) {
 			gort__p_acquire(mp, pp);
 			gort__sysmon_busy();
-			return true;
 		}
+		/* without a P, be it that somebody is about to hand one over: for whoever has one */
+		gort__ready_polled(mp, list);
+		if (pp != NULL)
+			return true;
 	}
 }
 
@@ -373,6 +431,11 @@ static bool go_idle(gort__m *mp)
 	if (mp->idle) {
 		gort_time next = earliest_timer();
 
+		/* acquire: the one that was there has left the poller */
+		if (gort__sched.poller != NULL && gort__load_acquire(&gort__sched.poll_m) == NULL) {
+			mp->in_poll = true;
+			gort__store_relaxed(&gort__sched.poll_m, mp);
+		}
 		if (next < gort__sched.timer_when) {
 			gort__sched.timer_m = mp;
 			gort__store_relaxed(&gort__sched.timer_when, next);
@@ -383,6 +446,8 @@ static bool go_idle(gort__m *mp)
 			if (pp != NULL) {
 				idle_m_remove(mp);
 				drop_timer_role(mp);
+				if (mp->in_poll)
+					leave_poll(mp);
 			}
 		}
 	}
@@ -494,6 +559,8 @@ static gort_g *find(gort__m *mp)
 			gort__p_adopt(pp);
 		if (gort__unlikely(gort__load_relaxed(&mp->inbox) != NULL))
 			gort__inbox_open(mp);
+		if (gort__poll_due(GORT__POLL_EVERY))
+			poll_now(mp);
 		gort__run_timers(pp);
 		gp = gort__next_local(pp);
 		if (gp != NULL)
@@ -504,6 +571,8 @@ static gort_g *find(gort__m *mp)
 			note_loot(mp);
 			return gp;
 		}
+		if (gort__poll_vacant() && poll_now(mp))
+			continue;
 		if (!gort__load_relaxed(&pp->retiring) && !spin(mp, pp) && !go_idle(mp))
 			return NULL;
 	}
@@ -516,4 +585,19 @@ gort_g *gort__find_runnable(gort__m *mp)
 	if (gp != NULL && (mp->spinning || mp->handed))
 		found_work(mp);
 	return gp;
+}
+
+void gort__poller_register(const gort__poller *poller)
+{
+	gort__p *pp = NULL;
+
+	gort__lock_lock(&gort__sched.lock);
+	gort__store_relaxed(&gort__sched.polled_at, gort__os_now());
+	gort__store_release(&gort__sched.poller, poller);       /* pairs with the acquire in poll_now */
+	/* those who go idle from now on see it; if somebody has gone before, one goes again, and sleeps in the poller */
+	if (gort__sched.idle_m != NULL)
+		pp = gort__p_from_idle(0);
+	gort__lock_unlock(&gort__sched.lock);
+	if (pp != NULL)
+		start_m(pp, false);
 }

@@ -89,7 +89,7 @@ static gort__m *m_new(bool plain)
 	mp->id = gort__add_relaxed(&pool.ids, 1);
 	mp->locks = mp->pins = 0;
 	mp->bias = GORT__BIAS_NOBODY;
-	mp->dying = false;
+	mp->dying = mp->in_poll = false;
 	mp->random = (mp->id * 2654435761u + (uint32_t)gort__os_now()) | 1;
 	return mp;
 }
@@ -178,9 +178,13 @@ static bool end_one(gort__m *mp, void *arg)
 
 void gort__m_end_all(void)
 {
+	const gort__poller *poller = gort__load_acquire(&gort__sched.poller);
 	uint32_t n;
 
 	gort__m_each(end_one, NULL);
+	/* the one that sleeps there; who comes after it looks at its note first */
+	if (poller != NULL)
+		poller->wake();
 	while ((n = gort__load_acquire(&gort__sched.nms)) != 0)         /* pairs with the release in m_main */
 		gort__os_futex_wait(&gort__sched.nms, n, GORT_FOREVER);
 }
@@ -264,10 +268,15 @@ bool gort__m_start(gort__p *pp, bool spinning, gort_g *gp)
 
 void gort__m_hand(gort__m *mp, gort__p *pp, bool spinning)
 {
+	bool in_poll = mp->in_poll;     /* before the note: it may be gone from there on seeing that */
+
 	mp->next_p = pp;
 	mp->spinning = spinning;
 	gort__store_release(&mp->note, GORT__NOTE_P);   /* pairs with the acquire in sleep_idle */
-	gort__os_futex_wake(&mp->note, 1);
+	if (in_poll)
+		gort__sched.poller->wake();
+	else
+		gort__os_futex_wake(&mp->note, 1);
 }
 
 /* --- plain threads --- */

@@ -4,6 +4,7 @@
 #define GORT__RUNTIME_H
 
 #include <gort/gmp.h>
+#include <gort/poller.h>
 
 #include "heap.h"
 #include "os/os.h"
@@ -100,6 +101,11 @@ struct gort__sched {
 	 */
 	uint64_t resting;
 	uint32_t timed;                 /* of them, those with a deadline after all; atomic */
+	/* descriptors */
+	const gort__poller *poller;     /* NULL: nothing to poll. Written once, under lock; acquire, or relaxed for a look */
+	gort__m *poll_m;                /* the M that sleeps in it, or has been woken there; under lock, read (r). See idle.c */
+	gort_time polled_at;            /* when an M with a P last polled, or began to sleep in it; atomic */
+	uint64_t polls;                 /* atomic */
 	/* cold or under lock */
 	gort__lock lock __attribute__((aligned(64)));
 	gort_g *queue_head, *queue_tail;        /* the global run queue, through g->link */
@@ -224,6 +230,8 @@ void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n);      /* and w
 gort_g *gort__next_local(gort__p *pp);          /* of this P's own; NULL: none */
 gort_g *gort__take_global(gort__p *pp, bool one);       /* a fair share of the global queue, the rest to the ring */
 bool gort__run_timers(gort__p *pp);             /* true: it made some goroutines runnable */
+void gort__ready_polled(gort__m *mp, gort_g *list);     /* what the poller claimed; entered, with a P or without */
+gort_g *gort__ready_threads(gort__m *mp, gort_g *list); /* plain threads among them; the rest is returned */
 gort__m *gort__wait_for_p(gort__m *mp);         /* the M has no P and its goroutine needs one */
 
 void gort__part_with_p(gort__m *mp);            /* the P goes to others */
@@ -237,6 +245,17 @@ void gort__wake_someone(void);                  /* if a P is idle and nobody is 
 #define GORT__MOVE_COST (250 * GORT_NANOSECOND) /* of a goroutine to another P: its descriptor, its stack, what it works on */
 #define GORT__CALM_RATE (2 * GORT_MICROSECOND)  /* mean time between decisions below which a P drains fast */
 void gort__hand_off(gort__p *pp);               /* a P that was taken: to another M if there is work, or to the idle list */
+/* Is there a poller in which nobody sleeps? Then those who hold Ps have to poll. */
+static inline bool gort__poll_vacant(void)
+{
+	return gort__load_relaxed(&gort__sched.poller) != NULL && gort__load_relaxed(&gort__sched.poll_m) == NULL;
+}
+#define GORT__POLL_EVERY (50 * GORT_MICROSECOND)        /* how often a busy P polls */
+/* Has nobody polled for so long, nor sleeps in the poller? */
+static inline bool gort__poll_due(gort_duration since)
+{
+	return gort__unlikely(gort__poll_vacant()) && gort__os_now() - gort__load_relaxed(&gort__sched.polled_at) > since;
+}
 
 void gort__sched_init(void);
 

@@ -219,6 +219,43 @@ gort_g *gort__take_global(gort__p *pp, bool one)
 	return first;
 }
 
+gort_g *gort__ready_threads(gort__m *mp, gort_g *list)
+{
+	gort_g *rest = NULL, **end = &rest;
+
+	for (gort_g *gp = list, *next; gp != NULL; gp = next) {
+		next = gp->link;
+		if (gp->flags & GORT__G_BOUND) {
+			gort__ready_slow(mp, gp);
+			continue;
+		}
+		*end = gp;
+		end = &gp->link;
+	}
+	*end = NULL;
+	return rest;
+}
+
+void gort__ready_polled(gort__m *mp, gort_g *list)
+{
+	gort_g *last = NULL;
+	uint32_t n = 0;
+
+	list = gort__ready_threads(mp, list);
+	if (list == NULL)
+		return;
+	if (mp->p != NULL) {
+		gort__enqueue_list(mp->p, list);
+		return;
+	}
+	for (gort_g *gp = list; gp != NULL; gp = gp->link) {
+		gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+		last = gp;
+		n++;
+	}
+	gort__enqueue_global(list, last, n);
+}
+
 bool gort__run_timers(gort__p *pp)
 {
 	gort_g *list;
@@ -262,8 +299,8 @@ static inline gort_g *next_local(gort__p *pp)
 
 	gort__store_relaxed(&pp->tick, tick);
 	if (gort__unlikely((tick & 15) == 0)) {
-		if (gort__unlikely(gort__load_relaxed(&pp->retiring)))
-			return NULL;
+		if (gort__unlikely(gort__load_relaxed(&pp->retiring) || gort__poll_due(GORT__POLL_EVERY)))
+			return NULL;           /* g0 polls */
 		gp = next_odd(pp, tick);
 		if (gp != NULL)
 			return gp;

@@ -47,7 +47,10 @@ int gort_stats_get(gort_stats *out, size_t size)
 		s.spinning_threads = gort__load_relaxed(&gort__sched.nspinning);
 		s.procs = gort__load_relaxed(&gort__sched.nprocs);
 		s.idle_procs = gort__load_relaxed(&gort__sched.npidle);
+		s.polls = gort__load_relaxed(&gort__sched.polls);
 		gort__stack_stats(&s);
+		if (gort__load_acquire(&gort__sched.poller) != NULL)
+			gort__sched.poller->stats(&s);
 		gort__look_end();
 	}
 	/* an older program knows fewer of them, a newer one finds nothing in those that we do not know */

@@ -7,9 +7,11 @@
  *   its thread asleep in the kernel  after 100 microseconds without a scheduling decision
  *   its thread running, or ready to  after a slice; one inside the library is asked to yield instead
  *
+ * Descriptors that nobody has polled for a millisecond are something that waits, too.
+ *
  * With preempt=signal one that runs is interrupted instead (preempt.c). Otherwise the goroutine goes on as a plain thread until
- * its next call. Where nothing waits nothing is taken. A slice is short while
- * few threads run that way, as one more costs little then and whoever waits gets on sooner.
+ * its next call. Where nothing waits nothing is taken. A slice is short while few threads run that way, as one more costs
+ * little then and whoever waits gets on sooner.
  *
  * It also sees to timers that nobody watches, gives deep stacks back to the system, and reports a deadlock.
  *
@@ -114,7 +116,7 @@ void gort__sysmon_timers(void)
 static bool others_wait(gort__p *pp, gort_time now)
 {
 	return gort__load_relaxed(&pp->runq.runnext) != NULL || gort__surplus_len(pp) > 0 ||
-	       gort__load_relaxed(&pp->timer_next) <= now ||
+	       gort__load_relaxed(&pp->timer_next) <= now || gort__poll_due(MILLI) ||
 	       ((gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0) &&
 		gort__load_relaxed(&gort__sched.npidle) == 0);
 }
@@ -220,7 +222,7 @@ static gort_time look_at(gort__p *pp, gort_time now)
 	return now + SOON;
 }
 
-/* Idle Ps with timers that no M sleeps for, or with work for which there was no thread to be had. */
+/* Idle Ps with timers that no M sleeps for, or with work or descriptors for which there was no thread to be had. */
 static void watch_idle(gort_time now)
 {
 	uint32_t n = gort__load_acquire(&gort__sched.nps);
@@ -228,7 +230,8 @@ static void watch_idle(gort_time now)
 	gort__p *pp;
 
 	for (uint32_t i = 0; i < n && !stranded; i++)
-		stranded = gort__load_relaxed(&gort__sched.ps[i]->m) == NULL && gort__p_has_work(gort__sched.ps[i]);
+		stranded = gort__load_relaxed(&gort__sched.ps[i]->m) == NULL &&
+			   (gort__p_has_work(gort__sched.ps[i]) || gort__poll_due(MILLI));
 	if (!stranded && (gort__load_relaxed(&gort__sched.timer_when) <= now || next_timer(false) > now))
 		return;
 	gort__lock_lock(&gort__sched.lock);
@@ -289,7 +292,7 @@ static bool all_at_rest(gort_time now)
 	uint32_t n = gort__load_acquire(&gort__sched.nps);
 
 	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0 ||
-	    gort__load_relaxed(&gort__sched.nspinning) > 0)
+	    gort__load_relaxed(&gort__sched.nspinning) > 0 || gort__poll_vacant())
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		if (!at_rest(gort__sched.ps[i], now))
@@ -306,11 +309,12 @@ static bool all_at_rest(gort_time now)
 static bool deadlocked(void)
 {
 	uint64_t before = gort__load_acquire(&gort__sched.resting), after;
+	const gort__poller *poller = gort__load_acquire(&gort__sched.poller);
 	uint32_t resting = (uint32_t)before;
 	bool idle;
 	long threads;
 
-	if (resting == 0 || gort__load_relaxed(&gort__sched.timed) > 0)
+	if (resting == 0 || gort__load_relaxed(&gort__sched.timed) > 0 || (poller != NULL && poller->waits()))
 		return false;
 	/* with the lock no idle M can be handed a P */
 	gort__lock_lock(&gort__sched.lock);
@@ -419,7 +423,7 @@ static void monitor(void *arg)
 		mon.pace = mon.pace < SOON ? SOON : mon.pace > LONG ? LONG : mon.pace;
 		if (gort__load_relaxed(&gort__sched.calm) && mon.pace > CALM)
 			mon.pace = CALM;
-		if (slow_timers && want > now + MILLI)
+		if ((slow_timers || (gort__options.retake && gort__poll_vacant())) && want > now + MILLI)
 			want = now + MILLI;
 		/* timers of idle Ps, unless an M sleeps for them */
 		timers = next_timer(false);

@@ -116,6 +116,7 @@ struct gort__m {
 	bool spinning;                  /* looking for work, counted in sched.nspinning; (m), or who wakes it */
 	bool handed;                    /* has got its P from somebody, and found nothing to run since; (m) */
 	bool idle;                      /* in sched.idle_m; under sched.lock */
+	bool in_poll;                   /* sleeps in the poller: woken through it; (m), read by who wakes it */
 	gort__p *next_p;                /* handed over by who wakes it */
 	gort_g *next_g;                 /* for g0: to be run next, when it has left its stack; (m) */
 	gort_g *dead;                   /* exited goroutine whose own mapping g0 has to release; (m) */
