@@ -480,6 +480,16 @@ static void unrest(void)
 	gort__add_seq_cst(&gort__sched.resting, ((uint64_t)1 << 32) - 1);
 }
 
+void gort__thread_rests(void)
+{
+	rest();
+}
+
+void gort__thread_wanted(void)
+{
+	unrest();
+}
+
 /*
  * A goroutine that does not leave its thread, bound or locked, sleeps until note is set, or a while. It shows tracebacks
  * where it waits, as a parked goroutine does: for the time that ctx.running is 0 the words of its context are good.

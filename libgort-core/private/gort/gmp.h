@@ -302,6 +302,12 @@ GORT_API void gort__sibling_add(struct gort__sibling *s);
 GORT_API void gort__sibling_remove(struct gort__sibling *s);
 /* A thread of ours, with a stack of about stack_size bytes; nobody need join it. 0 or a negative errno. */
 GORT_API int gort__os_thread(void (*fn)(void *arg), void *arg, size_t stack_size, const char *name, bool block_signals);
+/*
+ * Such a thread that waits for something to do is no reason not to call a deadlock one: it says so before it sleeps, and who
+ * wakes it for something says so for it, before.
+ */
+GORT_API void gort__thread_rests(void);
+GORT_API void gort__thread_wanted(void);
 
 /* "fatal error: <Go's words>" and exit status 2. */
 GORT_API GORT_NORETURN void gort__fatal(const char *words);
