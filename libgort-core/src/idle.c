@@ -17,7 +17,7 @@
  *
  * Polling. Once there is a poller (poller.h) an idle M sleeps in it, until the next timer, and not on its futex: poll_m. A
  * goroutine that it brings goes on there, on an idle P. While some M sleeps in the poller nobody else polls; while none
- * does, it is for the Ms with Ps to poll: when they find nothing to run, and every 50 microseconds otherwise; and where they
+ * does, it is for the Ms with Ps to poll: when they find nothing to run, and every 100 microseconds otherwise; and where they
  * all compute or block, the monitor takes a P from one of them, to somebody who then sleeps in the poller.
  *
  * poll_m stays set until that M has left the poller, also when it has been taken off the list to be handed a P: so there

@@ -250,7 +250,7 @@ static inline bool gort__poll_vacant(void)
 {
 	return gort__load_relaxed(&gort__sched.poller) != NULL && gort__load_relaxed(&gort__sched.poll_m) == NULL;
 }
-#define GORT__POLL_EVERY (50 * GORT_MICROSECOND)        /* how often a busy P polls */
+#define GORT__POLL_EVERY (100 * GORT_MICROSECOND)       /* how often a busy P polls */
 /* Has nobody polled for so long, nor sleeps in the poller? */
 static inline bool gort__poll_due(gort_duration since)
 {

@@ -2,6 +2,7 @@
 /* What programs have compiled into them. A number here changes only together with the soversion. */
 #include <gort/chan.h>
 #include <gort/core.h>
+#include <gort/net.h>
 #include <gort/sync.h>
 
 #define SIZE(type, size) _Static_assert(sizeof(type) == (size), "size of " #type)
@@ -9,6 +10,9 @@
 
 SIZE(gort_time, 8);
 SIZE(gort_duration, 8);
+SIZE(gort_addr, 136);
+AT(gort_addr, len, 0);
+AT(gort_addr, data, 8);
 
 #if UINTPTR_MAX > 0xffffffff
 SIZE(gort_mutex, 16);
@@ -41,10 +45,15 @@ AT(gort_attr, size, 0);
 AT(gort_attr, name, 8);
 AT(gort_attr, stack_max, 16);
 AT(gort_attr, arg_size, 24);
+AT(gort_listen_opts, size, 0);
+AT(gort_listen_opts, backlog, 8);
+AT(gort_listen_opts, reuse_port, 12);
 #endif
 
 _Static_assert(GORT_OP_SEND == 1 && GORT_OP_RECV == 2, "operations of a select");
-_Static_assert(GORT_ENOHOST == -10001 && GORT_EHOSTAGAIN == -10002 && GORT_ESERVICE == -10003, "errors of our own");
+_Static_assert(GORT_READABLE == 1 && GORT_WRITABLE == 2, "events of a descriptor");
+_Static_assert(GORT_ENOHOST == -10001 && GORT_EHOSTAGAIN == -10002 && GORT_ESERVICE == -10003 && GORT_EADDRESS == -10004,
+	"errors of our own");
 
 int main(void)
 {

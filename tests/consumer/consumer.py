@@ -86,7 +86,8 @@ def installed(source, build, work, libraries):
     run(*meson(), 'install', '-C', build, '--no-rebuild', '--destdir', root)
     run(*meson(), 'install', '-C', build, '--no-rebuild', '--destdir', runtime, '--tags', 'runtime')
     pcs = built(root, '*.pc')
-    if sorted(os.path.basename(p) for p in pcs) != ['gort-chan.pc', 'gort-context.pc', 'gort-core.pc', 'gort-sync.pc']:
+    want = ['gort-%s.pc' % name for name in ('chan', 'context', 'core', 'net', 'sync')]
+    if sorted(os.path.basename(p) for p in pcs) != want:
         sys.exit('pkg-config files: %s' % pcs)
     strange = [f for f in built(runtime, '*') if os.path.isfile(f) and '.so.' not in f]
     if strange:
@@ -94,7 +95,7 @@ def installed(source, build, work, libraries):
     env = dict(os.environ, PKG_CONFIG_LIBDIR=os.path.dirname(pcs[0]), PKG_CONFIG_SYSROOT_DIR=root, PKG_CONFIG_PATH='')
 
     def flags(*words):
-        return shlex.split(run('pkg-config', *words, 'gort-chan', 'gort-sync', 'gort-context', env=env))
+        return shlex.split(run('pkg-config', *words, 'gort-chan', 'gort-sync', 'gort-context', 'gort-net', env=env))
 
     strange = [f for f in flags('--cflags') if not f.startswith('-I')]
     if strange:

@@ -7,6 +7,9 @@
 #ifdef HAVE_GORT_SIGNAL_H
 #  include <gort/signal.h>
 #endif
+#ifdef HAVE_GORT_NET_H
+#  include <gort/net.h>
+#endif
 #ifdef HAVE_GORT_SYNC_H
 #  include <gort/sync.h>
 #endif
@@ -57,7 +60,7 @@ static int times(void)
 
 static const char *errors(void)
 {
-	return gort_strerror(GORT_ENOHOST + GORT_EHOSTAGAIN + GORT_ESERVICE);
+	return gort_strerror(GORT_ENOHOST + GORT_EHOSTAGAIN + GORT_ESERVICE + GORT_EADDRESS);
 }
 
 #ifdef HAVE_GORT_CHAN_H
@@ -180,6 +183,20 @@ static int scoped(gort_mutex *m)
 }
 #endif
 
+#ifdef HAVE_GORT_NET_H
+static int serves(void)
+{
+	gort_listen_opts opts = GORT_LISTEN_OPTS_INIT;
+	gort_addr none = ZERO;
+	gort_listener *l = NULL;
+	gort_fd *f = NULL;
+
+	opts.reuse_port = true;
+	return gort_listen(&l, "tcp", "127.0.0.1:0", &opts) + gort_fd_wait(f, GORT_READABLE | GORT_WRITABLE, GORT_FOREVER) +
+		gort_addr_format(&none, NULL, 0);
+}
+#endif
+
 #ifdef HAVE_GORT_CONTEXT_H
 static int contexts(void)
 {
@@ -214,6 +231,9 @@ GORT_MAIN(argc, argv)
 #ifdef HAVE_GORT_SYNC_H
 	embeds();
 	argc += scoped(NULL);
+#endif
+#ifdef HAVE_GORT_NET_H
+	serves();
 #endif
 #ifdef HAVE_GORT_CONTEXT_H
 	contexts();

@@ -554,6 +554,7 @@ typedef struct gort_stats {
 	uint32_t guard;                 /* GORT_GUARD_...: what lies at the end of a stack */
 	uint32_t fence;                 /* GORT_FENCE_FULL: no membarrier(2), so every entry pays for a fence */
 	uint64_t threads_refused;       /* times that the system would not give another thread */
+	uint64_t fd_waits;              /* times that gort_accept waited for a descriptor to become free */
 } gort_stats;
 
 /**
@@ -611,6 +612,7 @@ GORT_API int gort_trace_stop(void);
 #define GORT_ENOHOST    (-10001)        /* no such host */
 #define GORT_EHOSTAGAIN (-10002)        /* the name server did not answer; try again */
 #define GORT_ESERVICE   (-10003)        /* no such service */
+#define GORT_EADDRESS   (-10004)        /* malformed network address */
 
 /**
  * gort_strerror - what a negative code of ours or an errno means

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A user's program, in C and in C++: the sum of what goroutines send. */
+/* A user's program, in C and in C++: the sum of what goroutines send, and a pipe that it goes through. */
 #include <gort/chan.h>
 #include <gort/context.h>
+#include <gort/net.h>
 #include <gort/sync.h>
 
 #include <stdio.h>
@@ -36,6 +37,18 @@ static void finish(void *arg)
 	gort_chan_close(s->c);
 }
 
+static long through_pipe(long v)
+{
+	gort_conn *ends[2];
+	long got = 0;
+
+	if (gort_pipe(ends) != 0 || gort_write(ends[1], &v, sizeof v) != sizeof v || gort_read(ends[0], &got, sizeof got) != sizeof got)
+		return -1;
+	gort_conn_close(ends[0]);
+	gort_conn_close(ends[1]);
+	return got;
+}
+
 GORT_MAIN(argc, argv)
 {
 	struct shared s = { gort_chan_new(sizeof(long), 4), GORT_WAITGROUP_INIT, GORT_MUTEX_INIT, 0, NULL };
@@ -55,6 +68,6 @@ GORT_MAIN(argc, argv)
 		sum += v;
 	gort_chan_unref(s.c);
 	gort_context_unref(s.ctx);
-	printf("%s %ld %ld\n", gort_version(), s.sent, sum);
+	printf("%s %ld %ld\n", gort_version(), s.sent, through_pipe(sum));
 	return 0;
 }
