@@ -12,7 +12,10 @@
  *
  * Calls that wait end with -ETIMEDOUT when their deadline passes, also one set meanwhile, and with -ECANCELED when the object
  * is closed; with a deadline that has passed they do nothing. SIGPIPE is never raised. Blocking calls may reschedule (core.h).
- * In a forked child all of them return -EBADF for what was open before the fork, but close, which closes the child's copy.
+ *
+ * What is open stays so over gort_shutdown, and goes on to work when the scheduler runs again; goroutines that were in the middle
+ * of a call on it are as if they had never called. In a forked child all calls return -EBADF for what was open before the fork,
+ * but close, which closes the child's copy.
  */
 #ifndef GORT_NET_H
 #define GORT_NET_H
@@ -48,13 +51,18 @@ typedef struct gort_addr {
  */
 GORT_API int gort_addr_parse(gort_addr *a, const char *network, const char *address);
 
-/** gort_addr_format - "host:port", "[host]:port", or a path. Its length, or -ENOSPC; -EINVAL for no address. Never blocks. */
+/**
+ * gort_addr_format - the text of an address
+ *
+ * "host:port", "[host]:port", or a path, with a zero byte behind it. Its length, -ENOSPC when buf is too small, or -EINVAL for
+ * no address. Never blocks. Go: TCPAddr.String.
+ */
 GORT_API int gort_addr_format(const gort_addr *a, char *buf, size_t size);
 
-/** gort_addr_to_sockaddr - copies it to *sa. Its length, or -ENOSPC. Never blocks. */
+/** gort_addr_to_sockaddr - copies an address to *sa. Its length, -ENOSPC, or -EINVAL for no address. Never blocks. */
 GORT_API int gort_addr_to_sockaddr(const gort_addr *a, struct sockaddr *sa, size_t size);
 
-/** gort_addr_from_sockaddr - from len bytes at sa. 0, -EAFNOSUPPORT, or -EINVAL for a wrong length. Never blocks. */
+/** gort_addr_from_sockaddr - an address from len bytes at sa. 0, -EAFNOSUPPORT, or -EINVAL for a wrong length. Never blocks. */
 GORT_API int gort_addr_from_sockaddr(gort_addr *a, const struct sockaddr *sa, size_t len);
 
 /**
@@ -82,9 +90,9 @@ typedef struct gort_listen_opts {
  * gort_listen - take connections at an address
  *
  * network is "tcp" or "unix" or a kin of theirs. A port of 0 is any free one: gort_listener_addr tells. "tcp" without a host
- * listens on IPv6 and IPv4. opts may be NULL. The file of a Unix socket is removed at close. 0, or the errors of
- * gort_addr_parse, gort_resolve, gort_go_attr's for opts, or a negative errno of the system (-EADDRINUSE, -EACCES, -EMFILE ...).
- * Blocks only to resolve a name. Go: net.Listen.
+ * listens on IPv6 and IPv4. opts may be NULL. The file of a Unix socket is removed at close. The reference is the caller's. 0,
+ * or the errors of gort_addr_parse and gort_resolve, -EINVAL or -E2BIG for opts, or a negative errno of the system (-EADDRINUSE,
+ * -EACCES, -EMFILE ...). Blocks only to resolve a name. Go: net.Listen.
  *
  *     gort_listener *l;
  *     gort_conn *c;
@@ -101,19 +109,36 @@ GORT_API int gort_listen(gort_listener **l, const char *network, const char *add
  */
 GORT_API int gort_accept(gort_listener *l, gort_conn **c);
 
-/** gort_listener_addr - its address as text. The length, or a negative errno. Never blocks. Go: Listener.Addr. */
+/** gort_listener_addr - a listener's address as text. The length, or as gort_addr_format. Never blocks. Go: Listener.Addr. */
 GORT_API int gort_listener_addr(gort_listener *l, char *buf, size_t size);
-/** gort_listener_set_deadline - of accepts, those that wait already too. 0 or -ECANCELED. Go: TCPListener.SetDeadline. */
-GORT_API int gort_listener_set_deadline(gort_listener *l, gort_time t);
-/** gort_listener_close - ends accepts and gives up a reference. 0, or -EBADF: closed before. May block. Go: Listener.Close. */
-GORT_API int gort_listener_close(gort_listener *l);
-GORT_API gort_listener *gort_listener_ref(gort_listener *l);
-GORT_API void gort_listener_unref(gort_listener *l);
+
 /**
- * gort_listener_from_fd - from a listening socket that was inherited, by systemd's socket activation say
+ * gort_listener_set_deadline - a time for accepts to end by
  *
- * Takes the number over. 0, -ENOTSOCK, -EINVAL when it does not listen, -EBADF, -EEXIST when it is in use here already. Never
- * blocks. Go: net.FileListener.
+ * As gort_conn_set_deadline. 0 or -ECANCELED. Never blocks. Go: TCPListener.SetDeadline.
+ */
+GORT_API int gort_listener_set_deadline(gort_listener *l, gort_time t);
+
+/**
+ * gort_listener_close - take no more connections
+ *
+ * Accepts in progress return -ECANCELED, and later ones through other references; the caller's reference is given up. 0, or
+ * -EBADF when it was closed already (the reference is given up all the same). May block, until those calls have ended. Go:
+ * Listener.Close.
+ */
+GORT_API int gort_listener_close(gort_listener *l);
+
+/** gort_listener_ref - one more reference; returns l. Never blocks. */
+GORT_API gort_listener *gort_listener_ref(gort_listener *l);
+
+/** gort_listener_unref - one reference fewer; the last one closes the listener. NULL is fine. Never blocks. */
+GORT_API void gort_listener_unref(gort_listener *l);
+
+/**
+ * gort_listener_from_fd - a listener from a listening socket that was inherited
+ *
+ * By systemd's socket activation, say. Takes the number over. 0, -ENOTSOCK, -EINVAL when it does not listen, -EBADF, -EEXIST
+ * when it is in use here already; the number is the caller's still then. Never blocks. Go: net.FileListener.
  */
 GORT_API int gort_listener_from_fd(gort_listener **l, int fd);
 
@@ -136,6 +161,7 @@ GORT_API int gort_dial(gort_conn **c, const char *network, const char *address, 
  * negative errno. Go: Conn.Read.
  */
 GORT_API ptrdiff_t gort_read(gort_conn *c, void *buf, size_t n);
+
 /**
  * gort_write - all n bytes
  *
@@ -143,22 +169,35 @@ GORT_API ptrdiff_t gort_read(gort_conn *c, void *buf, size_t n);
  * errno when nothing went out. Go: Conn.Write.
  */
 GORT_API ptrdiff_t gort_write(gort_conn *c, const void *buf, size_t n);
-/** gort_readv - gort_read into n buffers, filled one after the other. -EINVAL for n < 0. */
+
+/** gort_readv - gort_read into n buffers, filled one after the other. -EINVAL for n < 0. Blocks. */
 GORT_API ptrdiff_t gort_readv(gort_conn *c, const struct iovec *iov, int n);
-/** gort_writev - gort_write of n buffers, of any number, without others' bytes in between. Go: net.Buffers. */
-GORT_API ptrdiff_t gort_writev(gort_conn *c, const struct iovec *iov, int n);
-/** gort_read_full - n bytes, fewer only at the end of the stream; or a negative errno. Blocks. Go: io.ReadFull. */
-GORT_API ptrdiff_t gort_read_full(gort_conn *c, void *buf, size_t n);
+
 /**
- * gort_sendfile - n bytes of the file fd from offset on, without copying them through the program
+ * gort_writev - gort_write of n buffers, without others' bytes in between
  *
- * As gort_write; fewer also at the end of the file. -EINVAL when fd is no file that can be mapped. The disk may hold up the
- * thread, not the other goroutines. Go: TCPConn.ReadFrom.
+ * Of any number. As gort_write; -EINVAL for n < 0. Blocks. Go: Buffers.WriteTo.
+ */
+GORT_API ptrdiff_t gort_writev(gort_conn *c, const struct iovec *iov, int n);
+
+/**
+ * gort_read_full - n bytes
+ *
+ * As gort_read, until there are n, fewer only at the end of the stream, or a negative errno, what was read before being lost.
+ * Blocks. Go: io.ReadFull.
+ */
+GORT_API ptrdiff_t gort_read_full(gort_conn *c, void *buf, size_t n);
+
+/**
+ * gort_sendfile - bytes of a file, without copying them through the program
+ *
+ * n bytes of the file fd from offset on. As gort_write; fewer also at the end of the file. -EINVAL when fd is no file that can
+ * be mapped. Blocks. The disk may hold up the thread, not the other goroutines. Go: TCPConn.ReadFrom.
  */
 GORT_API ptrdiff_t gort_sendfile(gort_conn *c, int fd, int64_t offset, size_t n);
 
 /**
- * gort_conn_set_deadline - a time for reads and writes to end by
+ * gort_conn_set_deadline, gort_conn_set_read_deadline, gort_conn_set_write_deadline - a time for reads and writes to end by
  *
  * Calls that are blocked already too. It holds until set again: each call after it returns -ETIMEDOUT. GORT_FOREVER takes it
  * off. 0 or -ECANCELED. Never blocks. Go: Conn.SetDeadline, SetReadDeadline, SetWriteDeadline.
@@ -167,20 +206,45 @@ GORT_API int gort_conn_set_deadline(gort_conn *c, gort_time t);
 GORT_API int gort_conn_set_read_deadline(gort_conn *c, gort_time t);
 GORT_API int gort_conn_set_write_deadline(gort_conn *c, gort_time t);
 
-/** gort_conn_shutdown_write - the peer reads the end of the stream. 0 or a negative errno. Go: TCPConn.CloseWrite. */
+/**
+ * gort_conn_shutdown_write - the end of the stream, for the peer to read
+ *
+ * What it sends can still be read. 0 or a negative errno. Never blocks. Go: TCPConn.CloseWrite.
+ */
 GORT_API int gort_conn_shutdown_write(gort_conn *c);
-/** gort_conn_local_addr, gort_conn_remote_addr - as text. The length, or a negative errno. Never block. */
+
+/**
+ * gort_conn_local_addr, gort_conn_remote_addr - the addresses of both ends, as text
+ *
+ * The length, or as gort_addr_format, or a negative errno. Never blocks. Go: Conn.LocalAddr, RemoteAddr.
+ */
 GORT_API int gort_conn_local_addr(gort_conn *c, char *buf, size_t size);
 GORT_API int gort_conn_remote_addr(gort_conn *c, char *buf, size_t size);
-/** gort_conn_fd - the number, still the connection's; -ECANCELED: closed. Never blocks. */
+
+/** gort_conn_fd - the number, still the connection's. -ECANCELED: it is closed. Never blocks. */
 GORT_API int gort_conn_fd(gort_conn *c);
 
-/* Options; 0 or a negative errno. nodelay is on for TCP, keepalive off, until set. */
-/** gort_conn_set_nodelay - send small packets at once. Go: TCPConn.SetNoDelay. */
+/**
+ * gort_conn_set_nodelay - send small packets at once
+ *
+ * TCP only, where it is on until set. 0 or a negative errno. Never blocks. Go: TCPConn.SetNoDelay.
+ */
 GORT_API int gort_conn_set_nodelay(gort_conn *c, bool on);
-/** gort_conn_set_keepalive - probe a peer that is silent for so long, in whole seconds; 0 or less: do not. */
+
+/**
+ * gort_conn_set_keepalive - probe a peer that is silent for so long
+ *
+ * In whole seconds, rounded up; 0 or less: do not. TCP only, where it is off until set. 0 or a negative errno. Never blocks. Go:
+ * TCPConn.SetKeepAlive, SetKeepAlivePeriod.
+ */
 GORT_API int gort_conn_set_keepalive(gort_conn *c, gort_duration idle);
-/** gort_conn_set_linger - close discards what is not sent and resets (0), waits for so many seconds, or as usual (< 0). */
+
+/**
+ * gort_conn_set_linger - what close does with bytes that are not sent yet
+ *
+ * 0: discards them and resets the connection; < 0, as it is until set: sends them later; else waits for so many seconds. 0 or a
+ * negative errno. Never blocks. Go: TCPConn.SetLinger.
+ */
 GORT_API int gort_conn_set_linger(gort_conn *c, int seconds);
 
 /**
@@ -191,25 +255,43 @@ GORT_API int gort_conn_set_linger(gort_conn *c, int seconds);
  * all the same). May block, until those calls have ended. Go: Conn.Close.
  */
 GORT_API int gort_conn_close(gort_conn *c);
+
+/** gort_conn_ref - one more reference; returns c. Never blocks. */
 GORT_API gort_conn *gort_conn_ref(gort_conn *c);
+
+/** gort_conn_unref - one reference fewer; the last one closes the connection. NULL is fine. Never blocks. */
 GORT_API void gort_conn_unref(gort_conn *c);
 
 /**
- * gort_conn_from_fd - a connected socket, pipe, terminal or the like becomes a connection
+ * gort_conn_from_fd - a connection from a connected socket, pipe, terminal or the like
  *
  * Takes the number over and sets it non-blocking. 0, -EBADF, -EPERM when it cannot be waited for (a file), -EEXIST when it is
- * in use here already, -ENOTSUP for a listening or datagram socket; the number is the caller's still then. Never blocks.
+ * in use here already, -ENOTSUP for a listening or datagram socket; the number is the caller's still then. Never blocks. Go:
+ * net.FileConn.
  */
 GORT_API int gort_conn_from_fd(gort_conn **c, int fd);
-/** gort_conn_release_fd - close, but for the number, which is the result and the caller's; -EBADF: closed before. */
+
+/**
+ * gort_conn_release_fd - end a connection, but keep its number
+ *
+ * As gort_conn_close; the number is the result, and the caller's. It does not block still. -EBADF: closed before. May block. Go:
+ * TCPConn.File.
+ */
 GORT_API int gort_conn_release_fd(gort_conn *c);
-/** gort_pipe - a pipe: ends[0] reads, ends[1] writes. 0 or a negative errno. Go: os.Pipe. */
+
+/** gort_pipe - a pipe: ends[0] reads, ends[1] writes. 0 or a negative errno. Never blocks. Go: os.Pipe. */
 GORT_API int gort_pipe(gort_conn *ends[2]);
 
 /* --- packets ---------------------------------------------------------------------------------------------------- */
 
-/** gort_packet_listen - a socket for packets at an address: "udp" and its kin, "unixgram". Errors as gort_listen's. */
+/**
+ * gort_packet_listen - a socket for packets at an address
+ *
+ * network is "udp" or a kin of it, or "unixgram". The reference is the caller's. Errors as gort_listen's. Blocks only to resolve
+ * a name. Go: net.ListenPacket.
+ */
 GORT_API int gort_packet_listen(gort_packet_conn **p, const char *network, const char *address);
+
 /**
  * gort_recv_from - the next packet, and where it came from
  *
@@ -217,16 +299,36 @@ GORT_API int gort_packet_listen(gort_packet_conn **p, const char *network, const
  * PacketConn.ReadFrom.
  */
 GORT_API ptrdiff_t gort_recv_from(gort_packet_conn *p, void *buf, size_t n, gort_addr *from);
-/** gort_send_to - a packet of n bytes. n, or a negative errno (-EMSGSIZE, -ECONNREFUSED ...). May block. */
+
+/**
+ * gort_send_to - a packet of n bytes
+ *
+ * n, or a negative errno (-EMSGSIZE, -ECONNREFUSED, -EDESTADDRREQ without an address ...). May block. Go: PacketConn.WriteTo.
+ */
 GORT_API ptrdiff_t gort_send_to(gort_packet_conn *p, const void *buf, size_t n, const gort_addr *to);
+
+/** gort_packet_addr - the address of its end, as text. As gort_listener_addr. Never blocks. Go: PacketConn.LocalAddr. */
 GORT_API int gort_packet_addr(gort_packet_conn *p, char *buf, size_t size);
+
+/**
+ * gort_packet_set_deadline - a time for receiving and sending to end by
+ *
+ * As gort_conn_set_deadline. 0 or -ECANCELED. Never blocks. Go: PacketConn.SetDeadline.
+ */
 GORT_API int gort_packet_set_deadline(gort_packet_conn *p, gort_time t);
+
+/** gort_packet_close - end receiving and sending. As gort_conn_close. May block. Go: PacketConn.Close. */
 GORT_API int gort_packet_close(gort_packet_conn *p);
+
+/** gort_packet_ref - one more reference; returns p. Never blocks. */
 GORT_API gort_packet_conn *gort_packet_ref(gort_packet_conn *p);
+
+/** gort_packet_unref - one reference fewer; the last one closes it. NULL is fine. Never blocks. */
 GORT_API void gort_packet_unref(gort_packet_conn *p);
 
 /* --- somebody else's descriptors -------------------------------------------------------------------------------- */
 
+/* What to wait for. */
 #define GORT_READABLE 1
 #define GORT_WRITABLE 2
 
@@ -242,6 +344,7 @@ GORT_API void gort_packet_unref(gort_packet_conn *p);
  *     gort_fd_close(f);
  */
 GORT_API int gort_fd_open(gort_fd **f, int fd);
+
 /**
  * gort_fd_wait - until it can be read or written
  *
@@ -249,7 +352,13 @@ GORT_API int gort_fd_open(gort_fd **f, int fd);
  * What was ready before the call counts. -ETIMEDOUT, -ECANCELED, -EINVAL for other events. Blocks. Any number may wait.
  */
 GORT_API int gort_fd_wait(gort_fd *f, int events, gort_time deadline);
-/** gort_fd_close - waiters return -ECANCELED. Never closes the number: call it before its owner does. 0. May block. */
+
+/**
+ * gort_fd_close - wait for a descriptor no more
+ *
+ * Calls that wait return -ECANCELED. f is given up. Never closes the number: call it before its owner does. 0. May block, until
+ * those calls have ended.
+ */
 GORT_API int gort_fd_close(gort_fd *f);
 
 GORT_EXTERN_C_END
