@@ -22,7 +22,8 @@
  * gort__flight, the unwinder's own record) is that it lies in the scope it is going to: all below that may be overwritten
  * by destructors.
  *
- * C++. An exception may leave a gort_try or gort_call; their scope ends like that (the cleanup attribute in their frames).
+ * C++. An exception may leave a gort_try or gort_call; their scope ends like that (the cleanup attribute in their frames), and
+ * what is to follow a call follows it then too.
  */
 #include "runtime.h"
 
@@ -234,23 +235,54 @@ static GORT_NORETURN void fly(gort_g *gp, const struct gort__flight *f)
 	land(s);
 }
 
-/* A gort_try or gort_call is left by an exception, or by somebody else's forced unwinding (a thread is cancelled). */
-static void left(struct gort__scope *s)
+/* A deferred call has thrown, with an exception on its way already: in C++ too that is the end. */
+static void check_ended(struct gort__scope **s)
 {
-	gort_g *gp;
-
-	if (gort__likely(!s->open))
-		return;
-	gp = gort__m_self()->curg;
-	if (drain(s, false)) {
-		/* a deferred call has panicked: that takes the exception's place */
-		close_scope(gp, s);
-		fly(gp, &s->flight);
-	}
-	close_scope(gp, s);
+	if (gort__unlikely((*s)->open))
+		gort__fatal("a C++ exception left a deferred call that another exception had caused to run");
 }
 
-#define SCOPE struct gort__scope __attribute__((cleanup(left)))
+/* For calls by the cleanup attribute that may panic: clang has abort called when one of those is left, unless it cannot be. */
+#define CLEANUP __attribute__((noinline, nothrow))
+
+/*
+ * A gort_try or gort_call is left by an exception, or by somebody else's forced unwinding (a thread is cancelled). True: a
+ * deferred call has panicked, and that is to take the exception's place.
+ */
+static bool leave(struct gort__scope *s)
+{
+	struct gort__scope *ends __attribute__((unused, cleanup(check_ended))) = s;
+	bool landed = drain(s, false);
+
+	close_scope(gort__m_self()->curg, s);
+	return landed;
+}
+
+static CLEANUP void left_try(struct gort__scope *s)
+{
+	if (gort__unlikely(s->open) && leave(s))
+		fly(gort__m_self()->curg, &s->flight);
+}
+
+/* A gort_call, and what is to happen at its end. */
+struct call {
+	struct gort__scope scope;
+	void (*then)(void *arg);        /* or NULL */
+	void *then_arg;
+};
+
+static CLEANUP void left_call(struct call *c)
+{
+	bool landed;
+
+	if (gort__likely(!c->scope.open))
+		return;
+	landed = leave(&c->scope);
+	if (c->then != NULL)
+		c->then(c->then_arg);
+	if (landed)
+		fly(gort__m_self()->curg, &c->scope.flight);
+}
 
 /* The goroutine must be in the user's code: our frames hold locks and half a park. */
 static void check_outside(gort__m *mp, const char *what)
@@ -385,7 +417,7 @@ static GORT_NORETURN void end_process(struct gort__scope *s, struct gort__flight
 
 bool gort_try(void (*fn)(void *arg), void *arg, gort_panic_info *info)
 {
-	SCOPE s;
+	struct gort__scope s __attribute__((cleanup(left_try)));
 	gort_g *gp;
 	bool landed;
 
@@ -415,21 +447,23 @@ bool gort_try(void (*fn)(void *arg), void *arg, gort_panic_info *info)
 
 void gort__call_then(void (*fn)(void *arg), void *arg, void (*then)(void *arg), void *then_arg)
 {
-	SCOPE s;
+	struct call c __attribute__((cleanup(left_call)));
 	gort_g *gp;
 	bool landed;
 
 	if (gort__unlikely(fn == NULL))
 		gort__fatal("gort_call of nil func value");
-	gp = open_scope(&s, GORT__SCOPE_CALL);
-	landed = gort__landing_call(&s.landing, fn, arg);
-	if (gort__unlikely(landed || has_deferred(&s)))
-		landed = drain(&s, landed);
-	close_scope(gp, &s);
+	c.then = then;
+	c.then_arg = then_arg;
+	gp = open_scope(&c.scope, GORT__SCOPE_CALL);
+	landed = gort__landing_call(&c.scope.landing, fn, arg);
+	if (gort__unlikely(landed || has_deferred(&c.scope)))
+		landed = drain(&c.scope, landed);
+	close_scope(gp, &c.scope);
 	if (then != NULL)
 		then(then_arg);
 	if (gort__unlikely(landed))
-		fly(gp, &s.flight);
+		fly(gp, &c.scope.flight);
 }
 
 void gort_call(void (*fn)(void *arg), void *arg)

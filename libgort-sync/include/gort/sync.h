@@ -463,8 +463,8 @@ GORT_API gort_singleflight *gort_singleflight_new(void);
  *
  * fn(arg, value) of the first caller is called; all who come before it has ended get its result, and what it stored at value,
  * which is NULL before that. shared says whether there was more than one. value and shared may be NULL. Whose the value is
- * they agree on. A panic in fn goes on in each of them; after gort_goexit in fn the others get -ECANCELED. -ENOMEM: out of
- * memory, and fn was not called. A NULL fn is fatal. Blocks. Go: Group.Do.
+ * they agree on. A panic in fn goes on in each of them; after gort_goexit in fn, or a C++ exception, the others get
+ * -ECANCELED. -ENOMEM: out of memory, and fn was not called. A NULL fn is fatal. Blocks. Go: Group.Do.
  *
  *     err = gort_singleflight_do(flights, path, load, &request, &page, NULL);
  */
