@@ -235,6 +235,15 @@ static GORT_NORETURN void fly(gort_g *gp, const struct gort__flight *f)
 	land(s);
 }
 
+_Unwind_Reason_Code gort__landing_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
+					      struct _Unwind_Exception *e, struct _Unwind_Context *context)
+{
+	/* the scopes within have ended: what comes past here leaves the innermost. Forced unwinding's record is not ours to end */
+	if (actions & _UA_CLEANUP_PHASE)
+		gort__m_self()->curg->live.scope->landing.passed = actions & _UA_FORCE_UNWIND ? NULL : e;
+	return _URC_CONTINUE_UNWIND;
+}
+
 /* A deferred call has thrown, with an exception on its way already: in C++ too that is the end. */
 static void check_ended(struct gort__scope **s)
 {
@@ -252,8 +261,11 @@ static void check_ended(struct gort__scope **s)
 static bool leave(struct gort__scope *s)
 {
 	struct gort__scope *ends __attribute__((unused, cleanup(check_ended))) = s;
+	struct _Unwind_Exception *passed = s->landing.passed;
 	bool landed = drain(s, false);
 
+	if (landed && passed != NULL)
+		_Unwind_DeleteException(passed);
 	close_scope(gort__m_self()->curg, s);
 	return landed;
 }

@@ -10,10 +10,12 @@
 	.text
 	.globl	gort__landing_call
 	.hidden	gort__landing_call
+	.hidden	gort__landing_personality
 	.type	gort__landing_call, @function
 	.p2align 4
 gort__landing_call:
 	.cfi_startproc
+	.cfi_personality 0x1b, gort__landing_personality        /* relative to here, four bytes */
 	endbr64
 	pushq	%rbp
 	.cfi_def_cfa_offset 16
