@@ -77,6 +77,26 @@ def part(source, work):
         sys.exit('not asked for: %s' % extra)
 
 
+def headers(source, root, cflags, work):
+    """All public ones of what was built are there, and each compiles alone with what is there"""
+    libs = [os.path.basename(p)[:-len('.pc')] for p in built(root, '*.pc')]
+    names = sorted(os.path.basename(h) for lib in libs
+                   for h in glob.glob(os.path.join(source, 'lib' + lib, 'include', 'gort', '*.h')))
+    there = sorted(os.path.relpath(h, root) for h in built(root, '*.h'))
+    if [os.path.basename(h) for h in there] != names or len({os.path.dirname(h) for h in there}) != 1:
+        sys.exit('headers: %s, not %s' % (there, names))
+    for compiler, language, standard in (('cc', 'c', 'c11'), ('gcc', 'c', 'c11'), ('clang', 'c', 'c11'),
+                                         ('g++', 'c++', 'c++17'), ('clang++', 'c++', 'c++17')):
+        if not shutil.which(compiler):
+            continue
+        for name in names:
+            text = os.path.join(work, 'alone.c')
+            with open(text, 'w', encoding='utf-8') as f:
+                f.write('#include <gort/%s>\nint main(void) { return 0; }\n' % name)
+            run(compiler, '-x', language, '-std=' + standard, '-pedantic', '-Wall', '-Wextra', '-Werror', '-fsyntax-only',
+                text, *cflags)
+
+
 def installed(source, build, work, libraries):
     """Through the pkg-config files, below DESTDIR, split into runtime and development files as packages are"""
     if not shutil.which('pkg-config'):
@@ -102,6 +122,7 @@ def installed(source, build, work, libraries):
         sys.exit('compiler flags: %s' % strange)
     if run('pkg-config', '--modversion', 'gort-core', env=env).strip() != version(source):
         sys.exit('the version is another')
+    headers(source, root, flags('--cflags'), work)
     main_c = os.path.join(HERE, 'project', 'main.c')
     tried = 0
     for compiler, language in (('cc', 'c'), ('gcc', 'c'), ('clang', 'c'), ('g++', 'c++'), ('clang++', 'c++')):
