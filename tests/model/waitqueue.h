@@ -26,7 +26,9 @@ struct sync_waiter {
 	gort_g *g;
 	const void *key;
 	uint64_t ticket;
+	gort_mutex *mutex;
 	gort_time since;
+	int64_t need;
 	bool queued, granted, adopted, called;
 };
 
@@ -44,7 +46,7 @@ static uint32_t orders[QUEUES];         /* who is queued, the oldest in the lowe
 static uint64_t guarded;                /* the digest of what else it guards */
 static uint64_t (*digest)(void);        /* NULL: nothing else */
 static uint64_t armed;                  /* ticket + 1 of the one with a deadline */
-static bool drop_wakes, drop_lock;
+static bool drop_wakes, drop_lock, drop_claims;
 
 #define TIMED_OUT_NOTE 9
 
@@ -111,7 +113,7 @@ static inline struct sync_waiter *sync_pop(struct sync_waiter **head)
 
 	while ((w = *head) != NULL) {
 		sync_remove(head, w);
-		if (w->ticket == 0 || w->adopted || gort__ticket_claim(w->g, w->ticket))
+		if (w->ticket == 0 || w->adopted || gort__ticket_claim(w->g, w->ticket) || drop_claims)
 			return w;
 	}
 	return NULL;
@@ -191,6 +193,7 @@ static inline gort_time model_now(void)
 #define gort__leave(mp) ((void)(mp))
 #define gort__park_undo(g) ((void)(g))
 #define gort__fatal(words) model_fail("%s", words)
+#define gort__panic(words) model_fail("%s", words)
 #define gort__park(mp) (sync_park(&(gort__m *){ NULL }, NULL, GORT_FOREVER), (mp))
 
 static inline void waitqueue_setup(void)
@@ -203,7 +206,7 @@ static inline void waitqueue_setup(void)
 	guarded = 0;
 	armed = 0;
 	hurry = 1;
-	may_spin = drop_wakes = drop_lock = false;
+	may_spin = drop_wakes = drop_lock = drop_claims = false;
 	model_name(&table_word, "table", NULL);
 	model_name(&guarded, "guarded", NULL);
 	model_name(&armed, "armed", NULL);
