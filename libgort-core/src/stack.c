@@ -41,6 +41,7 @@
 #define BATCH 64                        /* credits handed to a P at a time */
 #define KEEP (16 * KiB)                 /* of a trimmed stack in a cache: the part that is warm for the next user */
 #define WARM_MAX 1024                   /* slots the pool keeps with their top pages */
+#define FRESH_MAX (GORT__STACK_CACHE / 2)       /* never used slots that are given their guards at a time */
 #define LEAK_SEEN ((size_t)32 * KiB)    /* how much of each stack LeakSanitizer is shown */
 #define GUARDED 1u
 #define SKEW 128                        /* pages by which the tops of large slots differ */
@@ -74,6 +75,7 @@ static struct {
 	size_t arena_max;
 	size_t arena_next;              /* what was last granted */
 	uint32_t protected_n;           /* guards by mprotect */
+	uint32_t fresh_max;             /* FRESH_MAX; 1 where the system has no call for several. Atomic */
 	uint32_t cache;                 /* how many free stacks a P may keep */
 	uint32_t batch;
 	enum gort__guard guard;
@@ -125,6 +127,7 @@ int gort__stack_init(void)
 	pool.guard = gort__options.guard != GORT__GUARD_AUTO ? gort__options.guard : gort__os_guard_best();
 	pool.cache = GORT__STACK_CACHE;
 	pool.batch = BATCH;
+	pool.fresh_max = FRESH_MAX;
 	pool.arena_max = ARENA_MAX;
 	pool.big_slot = BIG_SLOT;
 	pool.small_slot = SMALL_SLOT;
@@ -306,12 +309,22 @@ static uint32_t list_pop(uint32_t *list)
 	return stack;
 }
 
-/* The next slot that nobody ever used; under lock. */
-static uint32_t fresh(void)
+/*
+ * Slots that nobody ever used, one behind the other: the first, and how many, max at most. Of large ones it is one, which
+ * each take a page table for their guard, and shall not lie unused in some P's cache while others make do with small ones.
+ * Under lock.
+ */
+static uint32_t fresh(uint32_t max, uint32_t *n)
 {
 	while (pool.fresh_arena < pool.narenas) {
-		if (pool.fresh_slot < pool.arenas[pool.fresh_arena].slots)
-			return pool.fresh_arena << SLOT_BITS | pool.fresh_slot++;
+		struct arena *a = &pool.arenas[pool.fresh_arena];
+		uint32_t first = pool.fresh_slot;
+
+		if (first < a->slots) {
+			*n = a->slot_size >= GiB ? 1 : a->slots - first < max ? a->slots - first : max;
+			pool.fresh_slot += *n;
+			return pool.fresh_arena << SLOT_BITS | first;
+		}
 		pool.fresh_arena++;
 		pool.fresh_slot = 0;
 	}
@@ -326,10 +339,35 @@ static bool guard_allowed(void)
 	return pool.guard == GORT__GUARD_MADVISE || pool.protected_n++ < MPROTECT_MAX;
 }
 
+/* The first use of n slots from first on. */
+static void make_ready(uint32_t first, uint32_t n, bool guard)
+{
+	struct arena *a = arena_of(first);
+	void *at[FRESH_MAX];
+	uint32_t guarded = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uintptr_t base = slot_base(first + i), top = base + a->slot_size;
+
+		GORT__LEAK_ROOT((void *)(top - LEAK_SEEN), LEAK_SEEN);
+		slot_of(first + i)->number = GORT__STACK_REGISTER(base + a->guard_size, top);
+		at[i] = (void *)base;
+	}
+	if (guard && n > 1) {
+		guarded = gort__os_guard_many(at, n, a->guard_size);
+		if (guarded == 0)
+			gort__store_relaxed(&pool.fresh_max, 1);
+	}
+	for (uint32_t i = 0; guard && i < n; i++) {
+		if (i < guarded || gort__os_guard(pool.guard, at[i], a->guard_size))
+			slot_of(first + i)->flags |= GUARDED;
+	}
+}
+
 static uint32_t take(gort__p *pp)
 {
-	uint32_t stack;
-	bool guard = false, fresh_one = false;
+	uint32_t stack, n = 0;
+	bool guard = false;
 
 	gort__lock_lock(&pool.lock);
 	stack = list_pop(&pool.warm);
@@ -343,23 +381,20 @@ static uint32_t take(gort__p *pp)
 		/* used before, given back: its page tables are there already */
 		stack = list_pop(&pool.cold);
 		if (stack == NIL) {
-			stack = fresh();
+			uint32_t max = gort__load_relaxed(&pool.fresh_max);
+
+			/* those for later go to the cache, for which there is room among the reserved */
+			stack = fresh(pool.guard == GORT__GUARD_MPROTECT || max > pool.cache ? 1 : max, &n);
 			if (stack == NIL)
 				gort__throw("stack.c: no slot for a reserved stack");
 			guard = guard_allowed();
-			fresh_one = true;
 		}
 	}
 	gort__lock_unlock(&pool.lock);
-	if (fresh_one) {
-		struct arena *a = arena_of(stack);
-		uintptr_t base = slot_base(stack), top = base + a->slot_size;
-
-		GORT__LEAK_ROOT((void *)(top - LEAK_SEEN), LEAK_SEEN);
-		slot_of(stack)->number = GORT__STACK_REGISTER(base + a->guard_size, top);
-	}
-	if (guard && gort__os_guard(pool.guard, (void *)slot_base(stack), arena_of(stack)->guard_size))
-		slot_of(stack)->flags |= GUARDED;
+	if (n > 0)
+		make_ready(stack, n, guard);
+	while (n > 1)
+		pp->stacks[pp->nstacks++] = stack + --n;
 	return stack;
 }
 

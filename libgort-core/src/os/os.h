@@ -45,6 +45,12 @@ enum gort__guard { GORT__GUARD_AUTO, GORT__GUARD_MADVISE, GORT__GUARD_MPROTECT, 
 enum gort__guard gort__os_guard_best(void);
 /* False when refused. */
 bool gort__os_guard(enum gort__guard how, void *p, size_t size);
+/*
+ * Guards by GORT__GUARD_MADVISE in n places, in one call where the system has one for that. How many were laid, from the first
+ * on.
+ */
+#define GORT__OS_GUARDS 32      /* n at most */
+uint32_t gort__os_guard_many(void *const *at, uint32_t n, size_t size);
 
 /* Notes the caller's signal mask: that of threads of ours, unless they block signals. */
 void gort__os_signals_init(void);
