@@ -218,6 +218,120 @@ START_TEST(channels_that_cannot_be_had_are_null)
 }
 END_TEST
 
+static void never(void *arg)
+{
+	(void)expect(false);
+}
+
+static int returns_0(void *arg)
+{
+	return 0;
+}
+
+#define MANY 200000
+
+/* Makers of what takes a mapping now and then. */
+static void *make_timer(void)
+{
+	return gort_timer_after_func(GORT_HOUR, never, NULL);
+}
+
+static void *make_after(void)
+{
+	return gort_after(GORT_HOUR);
+}
+
+static void *make_ticker(void)
+{
+	return gort_ticker_new(GORT_HOUR);
+}
+
+static const struct {
+	void *(*make)(void);
+	void (*end)(void *made);
+	bool heap;              /* takes malloc's memory, too */
+} makers[] = {
+	{ make_timer, (void (*)(void *))gort_timer_free, false },
+	{ make_after, (void (*)(void *))gort_chan_unref, true },
+	{ make_ticker, (void (*)(void *))gort_ticker_free, true },
+};
+
+/* Until no mapping can be had; then all is given back, and one can be had again. */
+static int timers_refused_main(void *arg)
+{
+	void **made = calloc(MANY, sizeof *made);
+
+	for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
+		int n = 0;
+
+		if (makers[i].heap) {
+			interpose_fail(INTERPOSE_MALLOC, 1, true);
+			expect(makers[i].make() == NULL);
+			interpose_fail(INTERPOSE_MALLOC, 0, false);
+		}
+		interpose_fail(INTERPOSE_MMAP, 1, true);
+		while (n < MANY && (made[n] = makers[i].make()) != NULL)
+			n++;
+		interpose_fail(INTERPOSE_MMAP, 0, false);
+		expect(n < MANY);
+		made[n] = makers[i].make();
+		expect(made[n] != NULL);
+		for (; n >= 0; n--)
+			makers[i].end(made[n]);
+	}
+	free(made);
+	return 0;
+}
+
+static int timers_refused(void)
+{
+	return gort_run(timers_refused_main, NULL);
+}
+
+/* One that was not started counts neither among those waited for nor against the limit. */
+static int group_refused_main(void *arg)
+{
+	gort_errgroup eg = GORT_ERRGROUP_INIT;
+	gort_waitgroup wg = GORT_WAITGROUP_INIT;
+	int r = 0, n = 0;
+
+	gort_errgroup_set_limit(&eg, 1);
+	interpose_fail(INTERPOSE_MMAP, 1, true);
+	while (n < MANY && (r = gort_go_after(GORT_HOUR, never, NULL)) == 0)
+		n++;
+	expect_eq(r, -ENOMEM);
+	/* those parked below are what takes all the descriptors there are */
+	n = 0;
+	while (n < MANY && (r = gort_waitgroup_go(&wg, naps, NULL)) == 0)
+		n++;
+	expect_eq(r, -ENOMEM);
+	expect_eq(gort_errgroup_go(&eg, returns_0, NULL), -ENOMEM);
+	interpose_fail(INTERPOSE_MMAP, 0, false);
+	gort_waitgroup_wait(&wg);
+	expect_eq(gort_errgroup_wait(&eg), 0);
+	/* the only place is free: this does not block */
+	expect_eq(gort_errgroup_go(&eg, returns_0, NULL), 0);
+	expect_eq(gort_errgroup_wait(&eg), 0);
+	return 0;
+}
+
+static int group_refused(void)
+{
+	return gort_run(group_refused_main, NULL);
+}
+
+START_TEST(timers_and_tickers_that_cannot_be_had_are_null)
+{
+	test_child_says("timers_refused", NULL, 0, "");
+}
+END_TEST
+
+START_TEST(groups_do_not_count_what_could_not_be_started)
+{
+	test_child_says("group_refused", test_one_at_a_time, 0, "");
+}
+END_TEST
+
 /* --- errors to return --- */
 
 static int deferred, destroyed;
@@ -532,7 +646,7 @@ END_TEST
 static const struct test_child children[] = {
 	{ "injected", injected },
 	{ "many_cases", many_cases },
-	{ "defer_refused", defer_refused },
+	{ "timers_refused", timers_refused }, { "group_refused", group_refused }, { "defer_refused", defer_refused },
 	{ "set_refused", set_refused },
 	{ "limited", limited },
 	{ "overcommitted", overcommitted },
@@ -551,7 +665,8 @@ int main(int argc, char **argv)
 		test_skip("each_mapping_may_fail, each_thread_may_fail",
 			"many hundred programs, each of which takes valgrind a second to start");
 		test_skip("each_allocation_may_fail, a_select_of_many_cases_without_memory_is_fatal_in_words, "
-			"channels_that_cannot_be_had_are_null, a_defer_without_memory_says_so_and_defers_nothing, "
+			"channels_that_cannot_be_had_are_null, timers_and_tickers_that_cannot_be_had_are_null, "
+			"groups_do_not_count_what_could_not_be_started, a_defer_without_memory_says_so_and_defers_nothing, "
 			"a_set_without_memory_says_so_and_keeps_what_was_there", "valgrind puts its own malloc before the one that fails");
 		test_skip("a_small_limit_on_address_space_is_lived_with, mlockall_does_not_lock_the_reservations",
 			"valgrind and its records are in the same address space and would be limited and locked too");
@@ -561,6 +676,8 @@ int main(int argc, char **argv)
 		test_add(&s, each_thread_may_fail);
 		test_add(&s, a_select_of_many_cases_without_memory_is_fatal_in_words);
 		test_add(&s, channels_that_cannot_be_had_are_null);
+		test_add(&s, timers_and_tickers_that_cannot_be_had_are_null);
+		test_add(&s, groups_do_not_count_what_could_not_be_started);
 		test_add(&s, a_defer_without_memory_says_so_and_defers_nothing);
 		test_add(&s, a_set_without_memory_says_so_and_keeps_what_was_there);
 		test_add(&s, a_small_limit_on_address_space_is_lived_with);
