@@ -175,19 +175,24 @@ GO_TEST(a_name_is_dialled_at_whichever_address_answers)
 
 GO_TEST(a_port_that_nobody_listens_on_is_not_connected_to_itself)
 {
-	char addr[64];
+	long n = test_scale_min(20000, 500), refused = 0;
+	char addr[64], here[64];
 	gort_listener *l = listen_tcp(addr);
 	gort_conn *c;
 
 	gort_listener_close(l);
-	for (long i = 0; i < test_scale_min(20000, 500); i++) {
+	for (long i = 0; i < n; i++) {
 		int err = gort_dial(&c, "tcp", addr, GORT_FOREVER);
 
-		if (err != -ECONNREFUSED) {
-			expect_eq(err, -ECONNREFUSED);
-			return;
+		if (err == 0) {
+			/* another program may listen there for a moment */
+			expect(gort_conn_local_addr(c, here, sizeof here) > 0);
+			expect(strcmp(here, addr) != 0);
+			gort_conn_close(c);
 		}
+		refused += err == -ECONNREFUSED;
 	}
+	expect(refused > n / 2);
 }
 
 /* A backlog that is full lets a connect wait for ever, on Linux. */
