@@ -648,10 +648,9 @@ int gort__dump_all(int fd, gort_g *self, const struct gort__regs *regs, const st
 	return dump.err;
 }
 
-void gort__dump_panic(int fd, const gort_g *gp, const char *words, const struct gort__frames *given)
+void gort__dump_panic(int fd, const gort_g *gp, const struct gort__frames *given)
 {
 	begin_words(fd);
-	put(words);
 	put_head(gp, 0, "running", false);
 	dump.frames = *given;
 	put_frames(true, fn_of(gp));

@@ -27,8 +27,8 @@ void gort__dump_end(void);
  * given. 0 or what writing to fd met first.
  */
 int gort__dump_all(int fd, gort_g *self, const struct gort__regs *regs, const struct gort__frames *given, size_t most);
-/* words, and then the frames that gp, which waits, has left by a panic. */
-void gort__dump_panic(int fd, const gort_g *gp, const char *words, const struct gort__frames *given);
+/* The frames that gp, which waits, has left by a panic. */
+void gort__dump_panic(int fd, const gort_g *gp, const struct gort__frames *given);
 /* Grows as long as a dump gets on. */
 uint32_t gort__dump_lines(void);
 void gort__dump_init(void);

@@ -354,14 +354,14 @@ static void print(const gort_panic_info *info, const gort_panic_info *second, co
 	}
 	n = snprintf(p, size, "panic: %s\n%s%s%s\n", info->message, second != NULL ? "\tpanic: " : "",
 		second != NULL ? second->message : "", second != NULL ? "\n" : "");
-	if (last || frames == NULL || !gort__traceback_panic(p, frames)) {
-		if (n > 0 && (size_t)n < size && !last)
-			n += snprintf(p + n, size - (size_t)n, "goroutine %llu [running]\n",
-				(unsigned long long)info->goroutine);
-		if (n > 0)
-			gort__os_print(p, (size_t)n < size ? (size_t)n : size - 1);
-	}
+	/* the words first: the process may be about to end */
+	if (n > 0)
+		gort__os_print(p, (size_t)n < size ? (size_t)n : size - 1);
 	free(block);
+	if (!last && (frames == NULL || !gort__traceback_panic(frames))) {
+		n = snprintf(line, sizeof line, "goroutine %llu [running]\n", (unsigned long long)info->goroutine);
+		gort__os_print(line, (size_t)n);
+	}
 	if (last) {
 		gort__traceback_fatal(NULL, frames);
 		gort__os_exit(2);

@@ -360,8 +360,8 @@ void gort__traceback_fini(void);
  */
 struct gort__frames;
 void gort__traceback_fatal(const void *uc, const struct gort__frames *frames);
-/* Words and frames of a panic that ends the calling goroutine, on stderr. False: not to be had, nothing is printed. */
-bool gort__traceback_panic(const char *words, const struct gort__frames *frames);
+/* The calling goroutine's head and the frames that it has left by a panic, on stderr. False: nothing is printed. */
+bool gort__traceback_panic(const struct gort__frames *frames);
 bool gort__traceback_failed(void);              /* a fault on this thread is one in the last traceback itself */
 
 /* fault.c */

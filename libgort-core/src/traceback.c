@@ -24,8 +24,7 @@ struct request {
 	int fd;
 	int result;
 	gort_g *self;
-	const char *words;              /* of a panic; NULL: it is for all goroutines */
-	const struct gort__frames *frames;      /* the panic's */
+	const struct gort__frames *frames;      /* of a panic; NULL: it is for all goroutines */
 	uint32_t parked;                /* self is, or as good as; a futex. Release and acquire */
 };
 
@@ -37,8 +36,8 @@ static void serve(void *arg)
 	while (gort__load_acquire(&r->parked) == 0)     /* pairs with the release in parks */
 		gort__os_futex_wait(&r->parked, 0, GORT_FOREVER);
 	gort__dump_begin(GORT_FOREVER);
-	if (r->words != NULL)
-		gort__dump_panic(r->fd, r->self, r->words, r->frames);
+	if (r->frames != NULL)
+		gort__dump_panic(r->fd, r->self, r->frames);
 	else
 		r->result = gort__dump_all(r->fd, r->self, NULL, NULL, SIZE_MAX);
 	gort__dump_end();
@@ -75,9 +74,9 @@ int gort_traceback(int fd)
 	return gort__started() ? ask(&r) : 0;
 }
 
-bool gort__traceback_panic(const char *words, const struct gort__frames *frames)
+bool gort__traceback_panic(const struct gort__frames *frames)
 {
-	struct request r = { .fd = 2, .words = words, .frames = frames };
+	struct request r = { .fd = 2, .frames = frames };
 
 	return ask(&r) == 0;
 }
