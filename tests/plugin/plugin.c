@@ -8,6 +8,7 @@ void plugin_call(void);
 
 static gort_chan *never;
 static gort_key key;
+static gort_waitgroup senders;
 
 static void works(void *arg)
 {
@@ -17,6 +18,7 @@ static void works(void *arg)
 	gort_set(key, &key);
 	gort_chan_send(c, &v);
 	gort_chan_unref(c);
+	gort_waitgroup_done(&senders);
 	gort_chan_recv(never, NULL);            /* it is left there */
 }
 
@@ -33,8 +35,9 @@ static int work(void *arg)
 
 	if (c == NULL || never == NULL)
 		return -1;
+	gort_waitgroup_add(&senders, 10);
 	for (int i = 0; i < 10; i++) {
-		/* whoever sends holds a reference */
+		/* whoever sends holds a reference, which it would keep for ever were it left before it has given it up */
 		if (gort_go(i % 4 == 0 ? is_locked : works, gort_chan_ref(c)) != 0)
 			return -1;
 	}
@@ -42,6 +45,7 @@ static int work(void *arg)
 		gort_chan_recv(c, &v);
 		sum += v;
 	}
+	gort_waitgroup_wait(&senders);
 	gort_chan_unref(c);
 	gort_sleep(GORT_MICROSECOND);
 	return sum;
