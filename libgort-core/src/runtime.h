@@ -59,6 +59,7 @@ struct gort__p {
 		uint32_t calls;         /* its announced calls, */
 		gort_time call_at;      /* the present one first seen */
 		gort_duration gap;      /* until the next look at the holder's thread */
+		bool lively;            /* decisions were many between the last two looks */
 		struct gort__os_watch watch;
 	} seen;
 } __attribute__((aligned(128)));
