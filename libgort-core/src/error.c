@@ -15,7 +15,7 @@ const char *gort_strerror(int err)
 	switch (err) {
 	case GORT_ENOHOST: return "no such host";
 	case GORT_EHOSTAGAIN: return "the name server did not answer; try again";
-	case GORT_ESERVICE: return "no such service";
+	case GORT_ESERVICE: return "no such service or port";
 	case GORT_EADDRESS: return "malformed network address";
 	}
 	if (number < 0 || strerror_r(number, text, sizeof text) != 0)

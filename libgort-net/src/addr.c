@@ -55,7 +55,7 @@ static int unix_address(gort_addr *a, const char *path)
 
 /* --- IP --- */
 
-/* 0 to 65535; GORT_ESERVICE for a larger number; -1 for a name. */
+/* 0 to 65535; -1 for a name; GORT_ESERVICE for what is neither: a larger number, or what resolvers would take for one. */
 static int port_number(const char *service)
 {
 	int n = 0;
@@ -63,7 +63,7 @@ static int port_number(const char *service)
 	if (service == NULL)
 		return 0;
 	if (service[strspn(service, "0123456789")] != '\0')
-		return -1;
+		return strchr("+- \t\n\v\f\r", *service) != NULL ? GORT_ESERVICE : -1;
 	for (const char *s = service; *s != '\0'; s++) {
 		n = n * 10 + (*s - '0');
 		if (n > 65535)
@@ -177,7 +177,7 @@ static int split(const char *address, char *host, char *service)
 			return GORT_EADDRESS;
 		port = to + 1;
 	}
-	if (strchr(port, ':') != NULL || strpbrk(port, "[]") != NULL || memchr(from, '[', (size_t)(to - from)) != NULL)
+	if (strpbrk(port, ":[]") != NULL || strcspn(from, "[]") < (size_t)(to - from))
 		return GORT_EADDRESS;
 	if ((size_t)(to - from) >= NET_HOST_SIZE)
 		return GORT_ENOHOST;

@@ -235,7 +235,7 @@ START_TEST(strerror_knows_errnos_and_our_codes)
 {
 	ck_assert_str_eq(gort_strerror(GORT_ENOHOST), "no such host");
 	ck_assert_str_eq(gort_strerror(GORT_EHOSTAGAIN), "the name server did not answer; try again");
-	ck_assert_str_eq(gort_strerror(GORT_ESERVICE), "no such service");
+	ck_assert_str_eq(gort_strerror(GORT_ESERVICE), "no such service or port");
 	ck_assert_str_eq(gort_strerror(-EPIPE), strerror(EPIPE));
 	ck_assert_str_eq(gort_strerror(ENOMEM), strerror(ENOMEM));
 	ck_assert_ptr_nonnull(gort_strerror(0));

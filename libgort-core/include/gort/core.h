@@ -611,7 +611,7 @@ GORT_API int gort_trace_stop(void);
 
 #define GORT_ENOHOST    (-10001)        /* no such host */
 #define GORT_EHOSTAGAIN (-10002)        /* the name server did not answer; try again */
-#define GORT_ESERVICE   (-10003)        /* no such service */
+#define GORT_ESERVICE   (-10003)        /* no such service or port */
 #define GORT_EADDRESS   (-10004)        /* malformed network address */
 
 /**

@@ -246,7 +246,7 @@ ptrdiff_t net_os_sendfile(int fd, int from, int64_t *offset, size_t n)
 	RETRY(k, sendfile(fd, from, &at, n));
 	no_pipe_end(&np, k);
 	*offset = at;
-	return k;
+	return k != -ESPIPE ? k : -EINVAL;      /* a pipe is one more thing that is no file */
 }
 
 int net_os_poll(int fd, int events)
