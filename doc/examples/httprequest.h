@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* A part of the example httpd: requests of HTTP/1 as they come out of a connection, one after the other. */
+#ifndef HTTPREQUEST_H
+#define HTTPREQUEST_H
+
+#include <gort/net.h>
+
+#include <http_parser.h>
+#include <stdbool.h>
+
+enum {
+	HTTP_HEAD_MOST = 8192,          /* bytes of request line and headers: 431 */
+	HTTP_TARGET_MOST = 2048,        /* of the target in it: 414 */
+	HTTP_HEADERS_MOST = 100,        /* headers: 431 */
+	HTTP_BODY_MOST = 65536,         /* bytes of a body, framing included, which is thrown away: 413 */
+	HTTP_VALUE_MOST = 256,          /* of a header that we look at; a longer one is as good as none */
+};
+
+struct http_request {
+	bool head;                      /* HEAD, and no GET */
+	bool keep_alive;                /* another request may follow on this connection */
+	bool folder;                    /* the path ended with a slash */
+	char path[HTTP_TARGET_MOST + 1];        /* without escapes, without "." and ".."; no slash at either end: "" is the root */
+	char range[HTTP_VALUE_MOST], if_range[HTTP_VALUE_MOST], none_match[HTTP_VALUE_MOST];   /* "": none */
+};
+
+/* Of one connection. */
+struct http_reader {
+	gort_conn *c;
+	http_parser parser;
+	char buf[4096];
+	size_t at, have;                /* of buf: bytes that have been parsed; that were read */
+
+	/* the request that is being read */
+	struct http_request *request;
+	int status;                     /* what is wrong with it; 0: nothing so far */
+	bool refused;                   /* by a callback of ours, with that status */
+	bool head_complete, in_value, expects;
+	unsigned headers, hosts;
+	size_t bytes;
+	size_t target_len, name_len, value_len;
+	char target[HTTP_TARGET_MOST + 1], name[32], value[HTTP_VALUE_MOST];
+};
+
+void http_reader_init(struct http_reader *rd, gort_conn *c);
+
+/* Is there something of a request already? */
+static inline bool http_has_begun(const struct http_reader *rd)
+{
+	return rd->at < rd->have;
+}
+
+/* Waits for the beginning of a request. 1, 0 at the end of the stream, or a negative error. The caller sets the deadline. */
+int http_await(struct http_reader *rd);
+
+/*
+ * Reads a request, all of it. The status to answer with: 200 when it is one for a file; 0 when there is nobody to answer to. Of
+ * *r, keep_alive and head are valid in any case.
+ */
+int http_read(struct http_reader *rd, struct http_request *r);
+
+#endif
