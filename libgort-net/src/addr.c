@@ -2,6 +2,8 @@
 /* Addresses: text and back, without asking anybody where numbers say it. */
 #include "conn.h"
 
+#include "os/socket.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -315,7 +317,7 @@ int net_desc_addr(struct net_desc *d, char *buf, size_t size, bool peer)
 
 	if (err != 0)
 		return err;
-	err = (peer ? getpeername : getsockname)(d->fd, net_sockaddr(&a), &len) == 0 ? 0 : -errno;
+	err = (peer ? getpeername : getsockname)(d->fd, net_sockaddr(&a), &len) == 0 ? 0 : net_os_error();
 	net_release(d);
 	if (err != 0)
 		return err;

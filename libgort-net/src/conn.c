@@ -295,7 +295,7 @@ int gort_conn_shutdown_write(gort_conn *c)
 
 	if (err != 0)
 		return err;
-	err = shutdown(d->fd, SHUT_WR) == 0 ? 0 : -errno;
+	err = shutdown(d->fd, SHUT_WR) == 0 ? 0 : net_os_error();
 	net_release(d);
 	return err;
 }
@@ -323,7 +323,7 @@ static int set_option(struct net_desc *d, int level, int option, const void *val
 
 	if (err != 0)
 		return err;
-	err = setsockopt(d->fd, level, option, value, len) == 0 ? 0 : -errno;
+	err = setsockopt(d->fd, level, option, value, len) == 0 ? 0 : net_os_error();
 	net_release(d);
 	return err;
 }

@@ -80,7 +80,7 @@ again:
 	if (fd < 0)
 		return fd;
 	if (tcp && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) {
-		err = -errno;
+		err = net_os_error();
 		net_os_close(fd);
 		return err;
 	}

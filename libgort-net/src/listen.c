@@ -21,7 +21,7 @@ static struct net_desc *desc(gort_listener *l)
 
 static int option(int fd, int level, int name, int value)
 {
-	return setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : -errno;
+	return setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : net_os_error();
 }
 
 /* A socket bound to a; listening if it is a stream's. A number, or an error. both: IPv4 too, where that is IPv6's wildcard. */
@@ -43,9 +43,9 @@ static int bound(const gort_addr *a, const struct net_network *n, bool reuse_por
 	if (err == 0 && reuse_port)
 		err = option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (err == 0 && bind(fd, sa, a->len) != 0)
-		err = -errno;
+		err = net_os_error();
 	if (err == 0 && n->type == SOCK_STREAM && listen(fd, backlog > 0 ? backlog : INT32_MAX) != 0)
-		err = -errno;
+		err = net_os_error();
 	if (err == 0)
 		return fd;
 	net_os_close(fd);

@@ -106,7 +106,8 @@ bool test_no_fork(void)
 
 /*
  * The sanitizers' options, where the environment says nothing else: an allocation of an impossible size is refused as
- * everywhere, and a program with threads may fork, since that is what the fork tests are for.
+ * everywhere, and a program with threads may fork, since that is what the fork tests are for. Children end by _exit, before
+ * the last thread that has ended is joined, which is done at exit.
  */
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
@@ -118,7 +119,7 @@ const char *__asan_default_options(void)
 
 const char *__tsan_default_options(void)
 {
-	return "allocator_may_return_null=1:die_after_fork=0";
+	return "allocator_may_return_null=1:die_after_fork=0:report_thread_leaks=0";
 }
 
 /*

@@ -8,6 +8,7 @@
  * fork keeps it in, without harm: its events bear an old tag, which nobody knows any more.
  */
 #define _GNU_SOURCE     /* epoll_pwait2 */
+#include "os/socket.h"
 #include "poll.h"
 
 #include <gort/atomic.h>
@@ -57,7 +58,7 @@ static int control(int op, int fd, uint32_t events, uint64_t tag)
 {
 	struct epoll_event e = { .events = events, .data.u64 = tag };
 
-	return epoll_ctl(set, op, fd, &e) == 0 ? 0 : -errno;
+	return epoll_ctl(set, op, fd, &e) == 0 ? 0 : net_os_error();
 }
 
 int net_poll_add(int fd, uint64_t tag)

@@ -46,6 +46,11 @@
 		} \
 	} while (0)
 
+int net_os_error(void)
+{
+	return -errno;
+}
+
 int net_os_socket(int family, int type)
 {
 	int fd;
