@@ -302,7 +302,10 @@ void thread_join(pthread_t t)
 
 void task_here(struct task *t)
 {
-	set(&t->g, gort_self());
+	gort_g *g = gort_self();
+
+	t->bound = (g->flags & GORT__G_BOUND) != 0;
+	set(&t->g, g);
 }
 
 void task_done(struct task *t)
@@ -326,7 +329,7 @@ void await_parked(struct task *t)
 		if (get(&t->done))
 			return;         /* on a slow machine a deadline may have ended the wait already */
 		if (g != NULL && gort__load_acquire(&g->status) == GORT__G_WAITING &&
-		    ((g->flags & GORT__G_BOUND) || gort__load_acquire(&g->ctx.running) == 0))
+		    (t->bound || gort__load_acquire(&g->ctx.running) == 0))
 			return;
 		breathe(i);
 	}

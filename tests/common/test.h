@@ -120,6 +120,7 @@ void thread_join(pthread_t t);
 struct task {
 	gort_g *g;              /* set by task_here; atomic */
 	int done;               /* set by task_done; atomic */
+	bool bound;             /* a plain thread; set by task_here before g */
 };
 void task_here(struct task *t);
 void task_done(struct task *t);

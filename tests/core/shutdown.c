@@ -1195,7 +1195,7 @@ static int beside_run(void)
 
 static int beside_recv(void)
 {
-	struct task t = { NULL, 0 };
+	struct task t = { 0 };
 
 	thread_start(receives, &t);
 	await_parked(&t);
