@@ -9,7 +9,9 @@
 #include "test.h"
 
 #include <gort/chan.h>
+#include <gort/signal.h>
 #include <gort/sync.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -655,6 +657,38 @@ static const struct test_child children[] = {
 	{ NULL, NULL },
 };
 
+static int asks_without(enum interpose kind, int n, gort_chan *c)
+{
+	int r;
+
+	interpose_fail(kind, n, true);
+	r = gort_signal_notify(c, SIGUSR1);
+	interpose_fail(kind, 0, false);
+	return r;
+}
+
+/* The record of who asks, and what the thread takes that hands signals out. */
+GO_TEST(a_signal_is_not_asked_for_without_memory_or_a_thread)
+{
+	gort_chan *c = gort_chan_new(sizeof(int), 1);
+	struct sigaction now;
+	int v = 0;
+
+	expect_eq(asks_without(INTERPOSE_MALLOC, 1, c), -ENOMEM);
+	expect_eq(asks_without(INTERPOSE_MALLOC, 2, c), -ENOMEM);
+	expect_eq(asks_without(INTERPOSE_THREAD, 1, c), -EAGAIN);
+	sigaction(SIGUSR1, NULL, &now);
+	expect(now.sa_handler == SIG_DFL);
+	/* and nothing of these is in the way of the next one */
+	expect_eq(gort_signal_stop(c), -EINVAL);
+	expect_eq(gort_signal_notify(c, SIGUSR1), 0);
+	raise(SIGUSR1);
+	expect_eq(gort_chan_recv(c, &v), 0);
+	expect_eq(v, SIGUSR1);
+	expect_eq(gort_signal_stop(c), 0);
+	gort_chan_unref(c);
+}
+
 int main(int argc, char **argv)
 {
 	struct test_suite s;
@@ -667,7 +701,8 @@ int main(int argc, char **argv)
 		test_skip("each_allocation_may_fail, a_select_of_many_cases_without_memory_is_fatal_in_words, "
 			"channels_that_cannot_be_had_are_null, timers_and_tickers_that_cannot_be_had_are_null, "
 			"groups_do_not_count_what_could_not_be_started, a_defer_without_memory_says_so_and_defers_nothing, "
-			"a_set_without_memory_says_so_and_keeps_what_was_there", "valgrind puts its own malloc before the one that fails");
+			"a_set_without_memory_says_so_and_keeps_what_was_there, "
+			"a_signal_is_not_asked_for_without_memory_or_a_thread", "valgrind puts its own malloc before the one that fails");
 		test_skip("a_small_limit_on_address_space_is_lived_with, mlockall_does_not_lock_the_reservations",
 			"valgrind and its records are in the same address space and would be limited and locked too");
 	} else {
@@ -680,6 +715,7 @@ int main(int argc, char **argv)
 		test_add(&s, groups_do_not_count_what_could_not_be_started);
 		test_add(&s, a_defer_without_memory_says_so_and_defers_nothing);
 		test_add(&s, a_set_without_memory_says_so_and_keeps_what_was_there);
+		test_add(&s, a_signal_is_not_asked_for_without_memory_or_a_thread);
 		test_add(&s, a_small_limit_on_address_space_is_lived_with);
 		test_add(&s, without_overcommit_arenas_are_modest);
 		test_add(&s, mlockall_does_not_lock_the_reservations);
