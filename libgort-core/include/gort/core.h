@@ -79,7 +79,8 @@ GORT_API int gort_run(int (*fn)(void *arg), void *arg);
  * Goroutines that wait are left where they are: nothing of theirs is called, neither deferred calls nor destructors, and
  * what they have allocated, locked or opened stays so. Those that run, or are about to, go on to where they next wait,
  * yield or end; that is waited for, so one that computes without a call, or is inside a system call, holds gort_shutdown
- * up. Wait for what should be finished (gort_waitgroup_wait), as in Go before main returns.
+ * up, and so does a name that is being looked up (gort_resolve), which may take seconds. Wait for what should be finished
+ * (gort_waitgroup_wait), as in Go before main returns.
  *
  * Whatever a goroutine that is left was waiting in, or had locked, is not to be used again, but to be given up: a channel by
  * gort_chan_unref, a mutex and its like by being zeroed. All others go on to work. Timers, tickers and contexts' deadlines
