@@ -7,6 +7,7 @@
 #include <gort/gmp.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #ifdef TEST_HAVE_VALGRIND
 #include <valgrind/valgrind.h>
@@ -410,6 +411,17 @@ void test_run_child(struct child_result *r, const char *name, const char *const 
 	r->status = r->exited ? WEXITSTATUS(status) : WTERMSIG(status);
 }
 
+int test_status_of(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return 90;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 91;
+}
+
 void test_child_says(const char *name, const char *const *env, int status, const char *text)
 {
 	static struct child_result r;
@@ -450,18 +462,51 @@ long test_rss(void)
 	return resident * sysconf(_SC_PAGESIZE);
 }
 
-long test_threads(void)
+long test_entries(const char *folder)
 {
-	DIR *d = opendir("/proc/self/task");
+	DIR *d = opendir(folder);
 	struct dirent *e;
 	long n = 0;
 
 	if (d == NULL)
-		return 0;
+		abort();
 	while ((e = readdir(d)) != NULL)
 		n += e->d_name[0] != '.';
 	closedir(d);
 	return n;
+}
+
+long test_threads(void)
+{
+	return test_entries("/proc/self/task");
+}
+
+long test_others_switches(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	long sum = 0;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		char path[300], line[128];
+		long n;
+		FILE *f;
+
+		if (e->d_name[0] == '.' || atol(e->d_name) == syscall(SYS_gettid))
+			continue;
+		snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+		f = fopen(path, "re");
+		while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+			if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
+			    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)
+				sum += n;
+		}
+		if (f != NULL)
+			fclose(f);
+	}
+	if (d != NULL)
+		closedir(d);
+	return sum;
 }
 
 bool test_others_sleep(void)

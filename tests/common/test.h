@@ -152,10 +152,15 @@ void test_child_says(const char *name, const char *const *env, int status, const
 /* Environment of a child in which exactly one goroutine runs at a time: one P, and nobody takes it away. */
 extern const char *const test_one_at_a_time[];
 int test_count_lines(const char *text, const char *with);
+/* Waits for a forked child, as a plain program does: its exit status, 91 for a signal; 90: there is no such child. */
+int test_status_of(pid_t pid);
 
 /* --- the process --- */
 long test_rss(void);            /* bytes */
+long test_entries(const char *folder);  /* but for those that begin with a dot */
 long test_threads(void);        /* entries of the task folder */
+/* Context switches of all threads but the caller: one that makes a system call was woken for it, and sleeps again. */
+long test_others_switches(void);
 /* Do all other threads of this process sleep in the kernel just now? */
 bool test_others_sleep(void);
 

@@ -30,18 +30,6 @@ static int works(void *arg)
 	return gort_num_goroutine() >= 1 ? 33 : 2;
 }
 
-/* Waits as a plain program does. */
-static int status_of(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return 90;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 91;
-}
-
 static void do_go(void) { gort_go(runs, NULL); }
 static void do_yield(void) { gort_yield(); }
 static void do_self(void) { gort_self(); }
@@ -75,7 +63,7 @@ static int fork_and(void)
 		}
 		_exit(gort_run(works, NULL));
 	}
-	return status_of(pid);
+	return test_status_of(pid);
 }
 
 static int forks_in_goroutine(void *arg)
@@ -116,7 +104,7 @@ static int fork_before_start(void)
 		gort_yield();
 		_exit(gort_run(works, NULL));
 	}
-	return status_of(pid) == 33 ? gort_run(works, NULL) : 70;
+	return test_status_of(pid) == 33 ? gort_run(works, NULL) : 70;
 }
 
 static int grandchildren(void)
@@ -127,7 +115,7 @@ static int grandchildren(void)
 		pid_t pid = fork_now();
 
 		if (pid != 0)
-			return status_of(pid);
+			return test_status_of(pid);
 		alarm(60);
 		if (gort_run(works, NULL) != 33)
 			_exit(60 + depth);
@@ -144,7 +132,7 @@ static int parent_goes_on(void)
 
 		if (pid == 0)
 			_exit(5);
-		if (gort_run(works, NULL) != 33 || status_of(pid) != 5)
+		if (gort_run(works, NULL) != 33 || test_status_of(pid) != 5)
 			return 81;
 	}
 	return 33;
@@ -185,7 +173,7 @@ static int spawns_programs(void *arg)
 	char *argv[] = { sh, c, script, NULL };
 	pid_t pid;
 
-	if (posix_spawn(&pid, sh, NULL, NULL, argv, environ) != 0 || status_of(pid) != 9)
+	if (posix_spawn(&pid, sh, NULL, NULL, argv, environ) != 0 || test_status_of(pid) != 9)
 		return 1;
 	if (WEXITSTATUS(system("exit 8")) != 8)
 		return 2;
@@ -194,7 +182,7 @@ static int spawns_programs(void *arg)
 		execv(sh, argv);
 		_exit(77);
 	}
-	if (status_of(pid) != 9)
+	if (test_status_of(pid) != 9)
 		return 3;
 	return works(NULL);
 }
@@ -228,7 +216,7 @@ static void vforks(void *arg)
 			_exit(77);
 		}
 		expect(pid > 0);
-		expect_eq(status_of(pid), 6);
+		expect_eq(test_status_of(pid), 6);
 		expect_eq(mine, i);
 		gort_yield();
 	}
@@ -244,7 +232,7 @@ static void posix_spawns(void *arg)
 		pid_t pid = 0;
 
 		expect_eq(posix_spawn(&pid, sh, NULL, NULL, argv, environ), 0);
-		expect_eq(status_of(pid), 7);
+		expect_eq(test_status_of(pid), 7);
 		gort_sleep(GORT_MICROSECOND);
 	}
 	count_up(&ended);

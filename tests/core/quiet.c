@@ -3,39 +3,8 @@
 #include "interpose.h"
 #include "test.h"
 
-#include <dirent.h>
 #include <gort/chan.h>
 #include <gort/sync.h>
-#include <sys/syscall.h>
-
-/* Context switches of all threads but the caller: one that makes a system call was woken for it, and sleeps again. */
-static long others_switches(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	struct dirent *e;
-	long sum = 0;
-
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		char path[300], line[128];
-		long n;
-		FILE *f;
-
-		if (e->d_name[0] == '.' || atol(e->d_name) == syscall(SYS_gettid))
-			continue;
-		snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
-		f = fopen(path, "re");
-		while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-			if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
-			    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)
-				sum += n;
-		}
-		if (f != NULL)
-			fclose(f);
-	}
-	if (d != NULL)
-		closedir(d);
-	return sum;
-}
 
 static struct task parked[6];
 static gort_chan *never;
@@ -73,10 +42,10 @@ static int settles(void)
 	const gort_duration window = 3 * GORT_SECOND;
 
 	for (int i = 0; i < 20; i++) {
-		long before = others_switches(), after;
+		long before = test_others_switches(), after;
 
 		gort_sleep(window);             /* a plain thread's: clock_nanosleep */
-		after = others_switches();
+		after = test_others_switches();
 		fprintf(stderr, "# %ld switches in 3 s\n", after - before);
 		if (after == before)
 			return 0;

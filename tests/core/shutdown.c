@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "test.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <gort/chan.h>
 #include <gort/signal.h>
@@ -13,20 +12,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
-
-static long entries(const char *folder)
-{
-	DIR *d = opendir(folder);
-	struct dirent *e;
-	long n = 0;
-
-	if (d == NULL)
-		abort();
-	while ((e = readdir(d)) != NULL)
-		n += e->d_name[0] != '.';
-	closedir(d);
-	return n;
-}
 
 static long mappings(void)
 {
@@ -49,7 +34,7 @@ struct all_there_is {
 
 static struct all_there_is count_all(void)
 {
-	struct all_there_is a = { test_threads(), entries("/proc/self/fd"), mappings(), 0 };
+	struct all_there_is a = { test_threads(), test_entries("/proc/self/fd"), mappings(), 0 };
 
 	if (!test_sanitized())
 		a.heap = mallinfo2().uordblks;
@@ -1217,17 +1202,6 @@ END_TEST
 
 /* --- forks ----------------------------------------------------------------------------------------------------------- */
 
-static int status_of(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return 90;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 91;
-}
-
 static int forks(void)
 {
 	pid_t pid;
@@ -1244,7 +1218,7 @@ static int forks(void)
 		gort_shutdown();
 		_exit(test_threads() <= 2 ? 33 : 11);
 	}
-	if (status_of(pid) != 33)
+	if (test_status_of(pid) != 33)
 		return 20;
 	/* it takes a thread's number for in use still that ended without being joined, before the fork */
 	if (TEST_TSAN)
@@ -1264,7 +1238,7 @@ static int forks(void)
 		}
 		_exit(test_threads() <= 2 ? 33 : 13);
 	}
-	if (status_of(pid) != 33)
+	if (test_status_of(pid) != 33)
 		return 21;
 	gort_shutdown();
 	return 33;

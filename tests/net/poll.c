@@ -2,8 +2,6 @@
 /* The scheduler with a poller: nobody is forgotten, whoever computes, blocks or sleeps meanwhile; and nothing is done at rest. */
 #include "net.h"
 
-#include <dirent.h>
-#include <sys/syscall.h>
 
 /* --- with others that keep the processors --- */
 
@@ -265,34 +263,6 @@ static int no_deadlock(void)
 
 /* --- rest --- */
 
-static long others_switches(void)
-{
-	DIR *d = opendir("/proc/self/task");
-	struct dirent *e;
-	long sum = 0;
-
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		char path[300], line[128];
-		long n;
-		FILE *f;
-
-		if (e->d_name[0] == '.' || atol(e->d_name) == syscall(SYS_gettid))
-			continue;
-		snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
-		f = fopen(path, "re");
-		while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-			if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1 ||
-			    sscanf(line, "nonvoluntary_ctxt_switches: %ld", &n) == 1)
-				sum += n;
-		}
-		if (f != NULL)
-			fclose(f);
-	}
-	if (d != NULL)
-		closedir(d);
-	return sum;
-}
-
 static void reads_for_ever(void *arg)
 {
 	char b;
@@ -321,10 +291,10 @@ static int at_rest(void)
 	if (gort_run(at_rest_main, NULL) != 0)
 		return 2;
 	for (int i = 0; i < 20; i++) {
-		long before = others_switches(), after;
+		long before = test_others_switches(), after;
 
 		gort_sleep(3 * GORT_SECOND);            /* a plain thread's */
-		after = others_switches();
+		after = test_others_switches();
 		fprintf(stderr, "# %ld switches in 3 s\n", after - before);
 		if (after == before)
 			return 0;

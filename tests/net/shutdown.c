@@ -3,27 +3,12 @@
 #include "net.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <malloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-
-static long files(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	struct dirent *e;
-	long n = 0;
-
-	if (d == NULL)
-		abort();
-	while ((e = readdir(d)) != NULL)
-		n += e->d_name[0] != '.';
-	closedir(d);
-	return n;
-}
 
 /* --- goroutines that wait in every kind of call ---------------------------------------------------------------------- */
 
@@ -200,13 +185,13 @@ THREAD_TEST(cycles_leave_nothing)
 	/* what libc and a sanitizer keep for themselves is there after some */
 	for (int i = 0; i < 5; i++)
 		cycle();
-	before = files();
+	before = test_entries("/proc/self/fd");
 	threads = test_threads();
 	if (!test_sanitized())
 		heap = mallinfo2().uordblks;
 	for (long i = 0, n = test_scale_min(100, 5); i < n; i++)
 		cycle();
-	expect_eq(files(), before);
+	expect_eq(test_entries("/proc/self/fd"), before);
 	expect_eq(test_threads(), threads);
 	/* of libc's, a few more or less */
 	if (!test_sanitized())
@@ -225,10 +210,10 @@ static int leaves_it_as_it_was(void)
 	pthread_t t = thread_start(never_mind, NULL);
 
 	thread_join(t);                 /* a sanitizer's own thread is there after the first */
-	before = files();
+	before = test_entries("/proc/self/fd");
 	threads = test_threads();
 	cycle();
-	return files() != before ? 10 : test_threads() != threads ? 11 : 33;
+	return test_entries("/proc/self/fd") != before ? 10 : test_threads() != threads ? 11 : 33;
 }
 
 START_TEST(it_leaves_the_process_as_it_was)
@@ -305,7 +290,7 @@ THREAD_TEST(what_is_open_goes_on_to_work)
 	int fd;
 
 	gort_shutdown();
-	before = files();
+	before = test_entries("/proc/self/fd");
 	expect_eq(gort_run(opens, NULL), 1);
 	for (int i = 0; i < 3; i++) {
 		gort_shutdown();
@@ -326,7 +311,7 @@ THREAD_TEST(what_is_open_goes_on_to_work)
 	expect_eq(gort_listener_close(kept), 0);
 	expect_eq(gort_fd_close(watched), 0);
 	close(event);
-	expect_eq(files(), before);
+	expect_eq(test_entries("/proc/self/fd"), before);
 }
 
 /* --- half a close ---------------------------------------------------------------------------------------------------- */
@@ -357,14 +342,14 @@ THREAD_TEST(a_close_is_finished_by_shutdown)
 	long before;
 
 	gort_shutdown();
-	before = files();
+	before = test_entries("/proc/self/fd");
 	for (long i = 0, n = test_scale_min(200, 20); i < n; i++) {
 		expect_eq(gort_run(closes_beside_a_read, NULL), 3);
 		gort_shutdown();
 		/* either it had come to close, or not */
 		gort_conn_close(ends[0]);
 		expect_eq(gort_conn_close(ends[1]), 0);
-		expect_eq(files(), before);
+		expect_eq(test_entries("/proc/self/fd"), before);
 	}
 }
 
@@ -391,13 +376,13 @@ static int in_child(void)
 	if (gort_run(uses, NULL) != 2)
 		return 11;
 	gort_shutdown();
-	open = files();
+	open = test_entries("/proc/self/fd");
 	for (int i = 0; i < 2; i++)
 		gort_conn_close(ends[i]);
 	gort_listener_close(kept);
 	gort_fd_close(watched);
 	close(event);
-	return files() == open - 4 ? 33 : 12;
+	return test_entries("/proc/self/fd") == open - 4 ? 33 : 12;
 }
 
 THREAD_TEST(a_child_forked_after_shutdown_or_before_starts_afresh)
