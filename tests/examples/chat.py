@@ -7,17 +7,7 @@ import socket
 import subprocess
 import sys
 
-ran = 0
-failed = 0
-
-
-def result(ok, name, why=''):
-    global ran, failed
-    ran += 1
-    failed += not ok
-    print('%s %d - %s' % ('ok' if ok else 'not ok', ran, name))
-    for line in str(why).splitlines() if not ok else ():
-        print('# ' + line)
+from tap import end, result
 
 
 class Client:
@@ -156,8 +146,7 @@ def main(program):
     done = subprocess.run([program, '127.0.0.1:99999'], stderr=subprocess.PIPE, universal_newlines=True)
     result(done.returncode == 1 and done.stderr.startswith('chat: 127.0.0.1:99999: '), 'a bad address is said to be', done.stderr)
     result(subprocess.run([program], stderr=subprocess.PIPE).returncode == 2, 'a wrong call is explained')
-    print('1..%d' % ran)
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main(sys.argv[1]))

@@ -3,25 +3,10 @@
 import os
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 
-ran = 0
-failed = 0
-
-
-def result(ok, name, why=''):
-    global ran, failed
-    ran += 1
-    failed += not ok
-    print('%s %d - %s' % ('ok' if ok else 'not ok', ran, name))
-    for line in str(why).splitlines() if not ok else ():
-        print('# ' + line)
-
-
-def run(*command, **more):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **more)
+from tap import end, result, run
 
 
 def listeners(n):
@@ -97,8 +82,7 @@ def lookup(program):
 def main(folder):
     scan(os.path.join(folder, 'portscan'))
     lookup(os.path.join(folder, 'lookup'))
-    print('1..%d' % ran)
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main(sys.argv[1]))

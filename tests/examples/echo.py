@@ -6,21 +6,7 @@ import socket
 import subprocess
 import sys
 
-ran = 0
-failed = 0
-
-
-def result(ok, name, why=''):
-    global ran, failed
-    ran += 1
-    failed += not ok
-    print('%s %d - %s' % ('ok' if ok else 'not ok', ran, name))
-    for line in str(why).splitlines() if not ok else ():
-        print('# ' + line)
-
-
-def run(*command, **more):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **more)
+from tap import end, result, run
 
 
 def main(program, conns):
@@ -65,8 +51,7 @@ def main(program, conns):
     done = run(program, 'talk', address, '1', '1')
     result(done.returncode == 1 and 'refused' in done.stderr, 'nobody there is said to be', done.stderr)
     result(run(program).returncode == 2, 'a call without arguments is explained')
-    print('1..%d' % ran)
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main(*sys.argv[1:]))

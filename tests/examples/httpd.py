@@ -18,21 +18,10 @@ import sys
 import tempfile
 import threading
 
+from tap import end, result
+
 PATIENT = 600000        # milliseconds, which no client here takes
 HASTY = 300
-
-ran = 0
-failed = 0
-
-
-def result(ok, name, *notes):
-    global ran, failed
-    ran += 1
-    failed += not ok
-    print('%s %d - %s' % ('ok' if ok else 'not ok', ran, name))
-    for note in notes if not ok else ():
-        print('# %.2000r' % (note,))
-    sys.stdout.flush()
 
 
 class Server:
@@ -580,8 +569,7 @@ def main(program, clients):
                 hasty.process.kill()
                 hasty.process.wait()
             ends(program, kept, procs)
-    print('1..%d' % ran)
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main(*sys.argv[1:]))

@@ -13,20 +13,9 @@ import sys
 import tempfile
 import time
 
+from tap import end, result
+
 PROCS = (1, 2, 5)
-
-ran = 0
-failed = 0
-
-
-def result(ok, name, *notes):
-    global ran, failed
-    ran += 1
-    failed += not ok
-    print("%s %d - %s" % ("ok" if ok else "not ok", ran, name))
-    for note in notes if not ok else ():
-        print("# %r" % (note,))
-    sys.stdout.flush()
 
 
 class Program:
@@ -159,8 +148,7 @@ def main(folder):
                 continue
             with tempfile.TemporaryDirectory(prefix="examples-") as directory:
                 test(folder, procs, directory)
-    print("1..%d" % ran)
-    return 1 if failed else 0
+    return end()
 
 
 sys.exit(main(os.path.abspath(sys.argv[1])))
