@@ -56,22 +56,15 @@ void gort__sibling_remove(struct gort__sibling *s)
 	pthread_mutex_unlock(&siblings.lock);
 }
 
-static void siblings_end(void)
+/* Calls end, while the threads go on that it may need, or shut, when they have ended. */
+static void siblings_call(bool shut)
 {
 	pthread_mutex_lock(&siblings.lock);
 	for (struct gort__sibling *s = siblings.first; s != NULL; s = s->next) {
-		if (s->end != NULL)
-			s->end();
-	}
-	pthread_mutex_unlock(&siblings.lock);
-}
+		void (*fn)(void) = shut ? s->shut : s->end;
 
-static void siblings_shut(void)
-{
-	pthread_mutex_lock(&siblings.lock);
-	for (struct gort__sibling *s = siblings.first; s != NULL; s = s->next) {
-		if (s->shut != NULL)
-			s->shut();
+		if (fn != NULL)
+			fn();
 	}
 	pthread_mutex_unlock(&siblings.lock);
 }
@@ -156,11 +149,11 @@ void gort_shutdown(void)
 			gort__fatal("gort_shutdown while another thread waits in a call of libgort");
 		gort__p_retire_all();
 		gort__m_end_all();
-		siblings_end();
+		siblings_call(false);
 		gort__sysmon_stop();            /* last: it makes the traceback, should one of the others come to a fatal end */
 		gort__os_threads_join();
 		gort__close_look();
-		siblings_shut();
+		siblings_call(true);
 		gort__dismantle();
 	}
 	gort__m_release_self();

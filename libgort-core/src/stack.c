@@ -519,7 +519,7 @@ void gort__stack_unmap(gort_g *gp)
 static void slot_end(uint32_t stack)
 {
 	struct arena *a = arena_of(stack);
-	uintptr_t base = slot_base(stack), top = base + a->slot_size;
+	uintptr_t top = slot_base(stack) + a->slot_size;
 
 #ifdef GORT__TSAN
 	void *fiber = a->san[stack & ((1u << SLOT_BITS) - 1)];
@@ -531,7 +531,6 @@ static void slot_end(uint32_t stack)
 	/* what ended goroutines have left; that of the others is seen to where they are discarded */
 	GORT__ASAN_CLEAN(top - LEAK_SEEN, top);
 	GORT__STACK_DEREGISTER(slot_of(stack)->number);
-	(void)base;
 }
 
 void gort__stack_fini(void)
