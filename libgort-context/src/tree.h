@@ -68,13 +68,13 @@ static inline bool ctx_put(struct gort_context *ctx)
 	return gort__add_acq_rel(&ctx->refs, -1u) == 1;
 }
 
-/* One reference fewer, unless it is the last one. */
+/* One reference fewer, unless it is the last one: then what the others did has happened before. */
 static inline bool ctx_put_unless_last(struct gort_context *ctx)
 {
-	uint32_t refs = gort__load_relaxed(&ctx->refs);
+	uint32_t refs = gort__load_acquire(&ctx->refs);         /* pairs with the release in ctx_put */
 
 	while (refs != 1) {
-		if (gort__cas_release(&ctx->refs, &refs, refs - 1))     /* pairs with the acquire in ctx_put */
+		if (gort__cas_acq_rel(&ctx->refs, &refs, refs - 1))     /* release: pairs with the acquire in ctx_put */
 			return true;
 	}
 	return false;
