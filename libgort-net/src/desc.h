@@ -70,9 +70,9 @@ struct net_desc {
 	uint32_t epoch;                 /* net_epoch of the poller that watches it; relaxed. See start.c */
 	bool closing;                   /* somebody waits for the last call, or is about to, to give up the number */
 	gort_g *closer;                 /* that is this one; NULL: it has not got that far. Under lock */
+	struct net_waiter *waiters;     /* NET_FOREIGN: fd.c; written under lock, read relaxed */
 	union {
 		char *path;             /* NET_LISTENER, NET_PACKET: to be unlinked at the end; malloc'ed */
-		struct net_waiter *waiters;     /* NET_FOREIGN: fd.c; under lock */
 		struct net_desc *link;  /* NET_FREE; under the pool's lock */
 	};
 } __attribute__((aligned(64)));

@@ -70,7 +70,7 @@ static void unlist(struct net_desc *d, struct net_waiter *w)
 		return;
 	while (*at != w)
 		at = &(*at)->next;
-	*at = w->next;
+	gort__store_relaxed(at, w->next);
 	w->listed = false;
 }
 
@@ -84,7 +84,7 @@ static gort_g *wake(struct net_desc *d, uint32_t what, gort_g *list)
 			at = &w->next;
 			continue;
 		}
-		*at = w->next;
+		gort__store_relaxed(at, w->next);
 		w->listed = false;
 		if (gort__ticket_claim(w->g, w->ticket)) {
 			w->g->link = list;

@@ -98,8 +98,7 @@ static void settle(struct net_desc *d)
 	d->closer = NULL;
 	d->closing = false;
 	d->armed = 0;
-	if (gort__load_relaxed(&d->kind) == NET_FOREIGN)
-		gort__store_relaxed(&d->waiters, NULL);
+	gort__store_relaxed(&d->waiters, NULL);
 	if (d->inner)
 		gort__store_relaxed(&d->refs, 1);       /* ours alone, and whoever had it is gone */
 	if (closing)
@@ -162,6 +161,7 @@ struct net_desc *net_desc_new(enum net_kind kind)
 	}
 	d->fd = -1;
 	d->path = NULL;
+	gort__store_relaxed(&d->waiters, NULL);
 	d->closer = NULL;
 	d->closing = false;
 	d->socket = d->tcp = d->was_full = d->tells_left = false;
