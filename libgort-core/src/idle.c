@@ -169,6 +169,11 @@ void gort__hand_off(gort__p *pp)
 		return;
 	}
 	gort__lock_lock(&gort__sched.lock);
+	if (gort__unlikely(pp->mailed > 0)) {
+		gort__lock_unlock(&gort__sched.lock);
+		start_m(pp, false);
+		return;
+	}
 	gort__p_to_idle(pp);
 	gort__lock_unlock(&gort__sched.lock);
 	/* as after any idling: work that came meanwhile found no idle P */
@@ -438,7 +443,7 @@ static bool go_idle(gort__m *mp)
 
 	gort__lock_lock(&gort__sched.lock);
 	if (mp->p != NULL) {
-		if (gort__sched.queued > 0 || mp->inbox != NULL) {
+		if (gort__sched.queued > 0 || mp->inbox != NULL || mp->p->mailed > 0) {
 			gort__lock_unlock(&gort__sched.lock);
 			return true;
 		}
@@ -601,6 +606,8 @@ static gort_g *find(gort__m *mp)
 			gort__inbox_open(mp);
 		if (gort__poll_due(GORT__POLL_EVERY))
 			poll_now(mp);
+		if (gort__unlikely(gort__load_relaxed(&pp->mailed) > 0))
+			gort__mail_open(pp);
 		gort__run_timers(pp);
 		gp = gort__next_local(pp);
 		if (gp != NULL)

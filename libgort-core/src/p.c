@@ -255,6 +255,8 @@ bool gort__p_steal(gort__p *to, gort__p *victim)
 
 		for (; n < stashed && n < GORT__RUNQ_SIZE / 2; n++)
 			gort__runq_push(&to->runq, gort__stash_take_oldest(&victim->stash));
+		if (n == 0 && gort__runq_len(&victim->runq) == 0 && gort__load_relaxed(&victim->mailed) > 0)
+			gort__mail_open(victim);
 		if (n == 0)
 			n = gort__runq_move_half(&victim->runq, &to->runq);
 		if (n == 0 && victim->runq.runnext != NULL) {
@@ -293,7 +295,11 @@ static void queue_to_global(gort__p *pp)
 
 void gort__p_retire(gort__p *pp)
 {
-	queue_to_global(pp);
+	/* no more mail comes: it is retiring */
+	do {
+		gort__mail_open(pp);
+		queue_to_global(pp);
+	} while (gort__load_relaxed(&pp->mailed) > 0);
 	gort__g_give_all(pp);
 	gort__timer_give_all(pp);
 	gort__stack_give_all(pp);

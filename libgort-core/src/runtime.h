@@ -50,6 +50,10 @@ struct gort__p {
 	bool idle;                      /* in sched.idle_p; under sched.lock */
 	bool trim_due;                  /* the monitor wants deep stacks in the cache given back; (r) */
 	gort__p *link;                  /* sched.idle_p; under sched.lock */
+	/* what the poller brought to other Ps and is at home here: home.c */
+	gort_g *mail, *mail_last;       /* through g->link; under sched.lock */
+	uint32_t mailed;                /* how many; written under sched.lock, read (r) */
+	uint32_t cpu;                   /* gort__os_cpu when it last polled; written by (h), read (r) */
 	struct gort__trace_ring *trace; /* trace.c; NULL: nothing was ever traced here */
 	/* the monitor's own notes */
 	struct {
@@ -85,6 +89,8 @@ static inline void gort__batch_add(struct gort__batch *b, gort_g *gp)
 	*b->end = gp;
 	b->end = &gp->link;
 }
+
+#define GORT__CPU_SLOTS 256     /* processors beyond share them */
 
 struct gort__sched {
 	/* looked at on every enqueue, changed when an M goes idle or wakes */
@@ -124,6 +130,7 @@ struct gort__sched {
 	uint64_t ids;                   /* goroutine ids given to Ps in batches; atomic */
 	uint64_t spawned_elsewhere;     /* by threads without a P; atomic */
 	uint64_t threads_refused;       /* atomic */
+	uint32_t on_cpu[GORT__CPU_SLOTS];       /* 1 + the number of the P that last polled there; 0: none; atomic */
 	gort__p *ps[GORT__MAX_PROCS];
 };
 
@@ -135,7 +142,7 @@ extern struct gort__sched gort__sched;
 /* What waits in a P for a thief or a donation. */
 static inline uint32_t gort__surplus_len(gort__p *pp)
 {
-	return gort__runq_len(&pp->runq) + gort__stash_len(&pp->stash);
+	return gort__runq_len(&pp->runq) + gort__stash_len(&pp->stash) + gort__load_relaxed(&pp->mailed);
 }
 
 static inline bool gort__p_has_work(gort__p *pp)
@@ -231,12 +238,15 @@ void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n);      /* and w
 gort_g *gort__next_local(gort__p *pp);          /* of this P's own; NULL: none */
 gort_g *gort__take_global(gort__p *pp, bool one);       /* a fair share of the global queue, the rest to the ring */
 bool gort__run_timers(gort__p *pp);             /* true: it made some goroutines runnable */
-void gort__ready_polled(gort__m *mp, gort_g *list);     /* what the poller claimed; entered, with a P or without */
 gort_g *gort__ready_threads(gort__m *mp, gort_g *list); /* plain threads among them; the rest is returned */
 gort__m *gort__wait_for_p(gort__m *mp);         /* the M has no P and its goroutine needs one */
 
 void gort__part_with_p(gort__m *mp);            /* the P goes to others */
 gort__m *gort__switch_off(gort__m *mp);         /* entered, without a P: to g0; another M has the goroutine */
+
+/* home.c */
+void gort__ready_polled(gort__m *mp, gort_g *list);     /* what the poller claimed; entered, with a P or without */
+void gort__mail_open(gort__p *pp);              /* its mail to its ring, as far as there is room; the P is the caller's */
 
 /* idle.c */
 gort_g *gort__find_runnable(gort__m *mp);       /* on g0: the next goroutine, however long it takes */

@@ -236,26 +236,6 @@ gort_g *gort__ready_threads(gort__m *mp, gort_g *list)
 	return rest;
 }
 
-void gort__ready_polled(gort__m *mp, gort_g *list)
-{
-	gort_g *last = NULL;
-	uint32_t n = 0;
-
-	list = gort__ready_threads(mp, list);
-	if (list == NULL)
-		return;
-	if (mp->p != NULL) {
-		gort__enqueue_list(mp->p, list);
-		return;
-	}
-	for (gort_g *gp = list; gp != NULL; gp = gp->link) {
-		gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
-		last = gp;
-		n++;
-	}
-	gort__enqueue_global(list, last, n);
-}
-
 bool gort__run_timers(gort__p *pp)
 {
 	gort_g *list;
@@ -276,6 +256,8 @@ static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 		gort__inbox_open(pp->m);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.orphaned) > 0))
 		gort__p_adopt(pp);
+	if (gort__unlikely(gort__load_relaxed(&pp->mailed) > 0))
+		gort__mail_open(pp);
 	gort__run_timers(pp);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY))
 		surplus(pp);

@@ -158,6 +158,32 @@ void net_end(struct net_desc *d, int dir)
 
 /* --- waits --- */
 
+/*
+ * Where a reader best goes on: on the processor where its packets come in. To find that out costs a system
+ * call, so it is done now and then, less often while the answer stays the same; and at random, or the two ends of a
+ * connection, each of which changes the other's answer by moving, might change places for ever.
+ */
+
+static __attribute__((noinline)) void ask_cpu(struct net_desc *d, gort__m *mp)
+{
+	uint32_t cpu = net_os_incoming_cpu(d->fd);
+
+	if (cpu != d->cpu)
+		d->ask_gap = NET_ASK_GAP_MIN;
+	else if (d->ask_gap < NET_ASK_GAP_MAX)
+		d->ask_gap *= 2;
+	d->cpu = cpu;
+	d->ask_in = (uint16_t)(d->ask_gap / 2 + gort__random(mp) % d->ask_gap);
+}
+
+/* A P without anything else to do has taken the reader over. */
+static void moved(struct net_desc *d, uint32_t cpu)
+{
+	d->cpu = cpu;
+	d->ask_gap = NET_ASK_GAP_MIN;
+	d->ask_in = 256;    /* its peer will have followed by then */
+}
+
 int net_wait(struct net_desc *d, int dir, gort_time until)
 {
 	struct net_dir *r = &d->dir[dir];
@@ -168,6 +194,11 @@ int net_wait(struct net_desc *d, int dir, gort_time until)
 	bool armed = false;
 	int err, timed = 0;
 
+	if (dir == NET_READ) {
+		if (d->tcp && gort__unlikely(d->ask_in-- == 0))
+			ask_cpu(d, mp);
+		gp->cpu = d->cpu;
+	}
 	gort__park_prepare(gp, "IO wait");
 	ticket = gort__ticket_arm(gp);
 	gort__lock_lock(&d->lock);
@@ -178,12 +209,18 @@ int net_wait(struct net_desc *d, int dir, gort_time until)
 	gort__lock_unlock(&d->lock);
 	r->drained = false;
 	if (!armed) {
+		gp->cpu = 0;
 		gort__ticket_claim(gp, ticket);         /* nobody knows of it */
 		gort__park_undo(gp);
 		gort__leave(mp);
 		return err;
 	}
 	timed = gort__park_until(&mp, ticket, deadline);
+	if (dir == NET_READ) {
+		if (gort__unlikely(gp->cpu != d->cpu))
+			moved(d, gp->cpu);
+		gp->cpu = 0;
+	}
 	gort__leave(mp);
 	net_ready_settle(&r->ready);
 	if (gort__load_relaxed(&d->closed))

@@ -62,6 +62,9 @@ struct net_desc {
 	bool was_full;                  /* the last read got all that it asked for, so there may be more */
 	uint8_t in_vain;                /* how often there was none after such a read; see conn.c */
 	bool tells_left;                /* the system tells what is left */
+	uint16_t ask_in;                /* waits until the system is asked for cpu again, */
+	uint16_t ask_gap;               /* and about how many there are between */
+	uint32_t cpu;                   /* 1 + the processor where what is read comes in; 0: not known. See net_wait */
 	uint8_t kind;                   /* enum net_kind; relaxed */
 	uint8_t armed;                  /* NET_FOREIGN: what is asked for, NET_EVENT_...; under lock */
 	uint32_t refs;                  /* atomic */
@@ -76,6 +79,9 @@ struct net_desc {
 		struct net_desc *link;  /* NET_FREE; under the pool's lock */
 	};
 } __attribute__((aligned(64)));
+
+#define NET_ASK_GAP_MIN 32
+#define NET_ASK_GAP_MAX 512
 
 extern uint32_t net_epoch;              /* the number of the present poller, or the next one; relaxed */
 

@@ -166,6 +166,8 @@ struct net_desc *net_desc_new(enum net_kind kind)
 	d->closing = false;
 	d->socket = d->tcp = d->was_full = d->tells_left = false;
 	d->in_vain = 0;
+	d->cpu = 0;
+	d->ask_in = d->ask_gap = NET_ASK_GAP_MIN;
 	d->armed = 0;
 	d->inner = false;
 	gort__store_relaxed(&d->epoch, gort__load_relaxed(&net_epoch));

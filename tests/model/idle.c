@@ -20,6 +20,7 @@
 static struct gort__runq ring;          /* the maker's */
 static struct gort_g items[4];          /* never looked into */
 static uint32_t npidle, nspinning, hungry, queued;
+static uint32_t mailed;                 /* to the P of M 1; written under the lock */
 static uint32_t sched_lock;
 static uint32_t idle_m;                 /* Ms in the list, as bits; under the lock */
 static struct {
@@ -34,7 +35,7 @@ static struct {
 static uint32_t script[MODEL_THREADS];
 
 /* faults, and what idle.c might do instead */
-static bool hungry_wakes, stop_fences, no_second_look, publish_late;
+static bool hungry_wakes, stop_fences, no_second_look, publish_late, mails_quietly;
 
 static void names(void)
 {
@@ -42,6 +43,7 @@ static void names(void)
 	model_name(&nspinning, "nspinning", NULL);
 	model_name(&hungry, "hungry", NULL);
 	model_name(&queued, "queued", NULL);
+	model_name(&mailed, "mailed", NULL);
 	model_name(&sched_lock, "sched.lock", NULL);
 	model_name(&idle_m, "idle Ms", NULL);
 	model_name(&ring.head, "ring.head", NULL);
@@ -58,8 +60,8 @@ static void setup(void)
 	memset(&ring, 0, sizeof ring);
 	memset(ms, 0, sizeof ms);
 	memset(script, 0, sizeof script);
-	npidle = nspinning = hungry = queued = sched_lock = idle_m = 0;
-	hungry_wakes = stop_fences = no_second_look = publish_late = false;
+	npidle = nspinning = hungry = queued = mailed = sched_lock = idle_m = 0;
+	hungry_wakes = stop_fences = no_second_look = publish_late = mails_quietly = false;
 	names();
 }
 
@@ -113,9 +115,9 @@ static void finish(void)
 
 	for (int i = 1; i < MODEL_THREADS; i++)
 		asleep &= (idle_m & 1u << i) == 0 || model_asleep(i);
-	if (npidle > 0 && asleep && (queued > 0 || gort__runq_len(&ring) > 0))
-		model_fail("lost wakeup: %u in the ring, %u in the global queue, %u Ps idle", gort__runq_len(&ring), queued,
-			   npidle);
+	if (npidle > 0 && asleep && (queued > 0 || gort__runq_len(&ring) > 0 || mailed > 0))
+		model_fail("lost wakeup: %u in the ring, %u in the global queue, %u in the mail, %u Ps idle",
+			   gort__runq_len(&ring), queued, mailed, npidle);
 }
 
 static void mark(uint32_t where)
@@ -245,11 +247,46 @@ static void makes_one_global(void)
 	wake_someone();
 }
 
+/* What the poller has brought, with nobody idle, for M 1's P: home.c. */
+static void mails_one(void)
+{
+	bool idle;
+
+	if (gort__load_relaxed(&npidle) > 0) {
+		enqueue();
+		return;
+	}
+	mark(7);
+	model_lock(&sched_lock);
+	idle = (gort__plain_read(&idle_m) & 1u << 1) != 0;
+	if (!idle)
+		gort__store_relaxed(&mailed, gort__load_relaxed(&mailed) + 1);
+	model_unlock(&sched_lock);
+	mark(idle ? 8 : 9);
+	if (idle)
+		enqueue();
+	if (!mails_quietly)
+		wake_someone();
+}
+
 /* --- Ms --- */
 
 static bool work_waits(void)
 {
-	return gort__load_relaxed(&queued) > 0 || gort__runq_len(&ring) > 0;
+	return gort__load_relaxed(&queued) > 0 || gort__runq_len(&ring) > 0 || gort__load_relaxed(&mailed) > 0;
+}
+
+static bool mail_open(void)
+{
+	uint32_t n;
+
+	if (gort__load_relaxed(&mailed) == 0)
+		return false;
+	model_lock(&sched_lock);
+	n = gort__load_relaxed(&mailed);
+	gort__store_relaxed(&mailed, 0);
+	model_unlock(&sched_lock);
+	return n > 0;
 }
 
 static void sleep_idle(int me)
@@ -266,7 +303,7 @@ static void go_idle(int me)
 	if (publish_late)
 		gort__fence_heavy();
 	model_lock(&sched_lock);
-	if (gort__load_relaxed(&queued) > 0) {
+	if (gort__load_relaxed(&queued) > 0 || (me == 1 && gort__load_relaxed(&mailed) > 0)) {
 		model_unlock(&sched_lock);
 		return;
 	}
@@ -338,8 +375,11 @@ static void goes_idle(void)
 			found(me);
 			continue;
 		}
-		if (gort__runq_len(&ring) > 0)
-			return;         /* it will ask for the P, and the maker does not need it */
+		if (me == 1 && mail_open())
+			continue;
+		/* it will ask for the P, and who has it does not need it */
+		if (gort__runq_len(&ring) > 0 || (me != 1 && gort__load_relaxed(&mailed) > 0))
+			return;
 		mark(15);
 		go_idle(me);
 	}
@@ -350,6 +390,11 @@ static void finds_work(void)
 {
 	if (take_global())
 		found(model_self());
+}
+
+/* An M with a P, whose goroutine computes for ever. */
+static void computes(void)
+{
 }
 
 static void sleeps(void)
@@ -379,6 +424,11 @@ static void without_second_look(void)
 static void with_late_publication(void)
 {
 	publish_late = true;
+}
+
+static void with_quiet_mail(void)
+{
+	mails_quietly = true;
 }
 
 static void with_waking(void)
@@ -411,6 +461,14 @@ static const model_test tests[] = {
 	{ "one enqueues without a P, a spinning one goes idle", setup_spinning, TWO(makes_one_global, goes_idle), finish },
 	{ "fenced: one enqueues, one goes idle", setup_fenced, TWO(makes_one, goes_idle), finish },
 	{ "fenced: one enqueues twice, a spinning one goes idle", setup_fenced_spinning, TWO(makes_two, goes_idle), finish },
+	{ "one is mailed to an M that goes idle", setup, TWO(mails_one, goes_idle), finish },
+	{ "one is mailed to an M that computes, one goes idle", setup, THREE(mails_one, computes, goes_idle), finish },
+	{ "one is mailed to an M that goes idle, as does another", setup, THREE(mails_one, goes_idle, goes_idle), finish,
+	  .lengthy = true },
+	{ "fenced: one is mailed to an M that computes, one goes idle", setup_fenced, THREE(mails_one, computes, goes_idle),
+	  finish },
+	{ "fault: the same, and the mailer looks at the idle only before", setup_fenced,
+	  THREE(mails_one, computes, goes_idle), finish, with_quiet_mail, "lost wakeup" },
 
 	{ "fault: no heavy fence", setup, TWO(makes_one, goes_idle), finish, without_heavy_fence, "lost wakeup" },
 	{ "fault: no heavy fence, a spinning one", setup_spinning, TWO(makes_one, goes_idle), finish,

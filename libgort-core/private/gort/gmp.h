@@ -91,7 +91,8 @@ struct gort_g {
 	char name[GORT__NAME_SIZE];
 	size_t stack_max;               /* GORT__G_OWN_STACK: bytes mapped */
 	void *san;                      /* GORT__G_OWN_STACK: the sanitizer's fiber */
-	void *spare[2];
+	uint32_t cpu;                   /* where the poller had best have it go on, 0: anywhere; home.c; (o) */
+	uint32_t spare[3];
 };
 
 _Static_assert(sizeof(struct gort_g) == 256, "the descriptor is four cache lines");

@@ -14,7 +14,8 @@ typedef struct gort__poller {
 	 * The goroutines that wait for what has become ready, each claimed by the poller and for the caller to make runnable,
 	 * as a list through g->link; NULL: none. until 0: looks and returns at once; else sleeps until there are some, or
 	 * that time, or a wake, or for no reason. Called by Ms on their own stacks, by many at once; but only one at a time
-	 * sleeps, and only that one may take a wake as its own.
+	 * sleeps, and only that one may take a wake as its own. A goroutine's g->cpu says where it had best go on: 1 + the
+	 * number of a processor; 0: anywhere. Core writes another one there when it has it go on, and stay, elsewhere.
 	 */
 	gort_g *(*poll)(gort_time until);
 	/* The M that sleeps in poll, or is about to, returns. From any thread; never blocks. Once for each return at most. */

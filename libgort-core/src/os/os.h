@@ -79,6 +79,8 @@ uint32_t gort__os_tid(void);
 
 /* Processors this process may use: affinity mask, cut by the cgroup's quota. At least 1. */
 uint32_t gort__os_cpus(void);
+/* 1 + the number of the processor that the calling thread is on, as it has just been; 0: not to be known. Cheap. */
+uint32_t gort__os_cpu(void);
 
 /* fn(arg) runs when the calling thread ends, if an arg that is not NULL was set by it. */
 int gort__os_at_thread_exit(void (*fn)(void *arg));

@@ -35,6 +35,8 @@ NET_OS ptrdiff_t net_os_recv(int fd, void *buf, size_t n);
 /* *left: is anything left in the queue? 0: no; -1: not to be known. Wants net_os_tell_left, once; false: there is no such thing. */
 NET_OS ptrdiff_t net_os_recv_left(int fd, void *buf, size_t n, int *left);
 NET_OS bool net_os_tell_left(int fd);
+/* 1 + the processor on which the last packet came in; 0: not to be known. */
+NET_OS uint32_t net_os_incoming_cpu(int fd);
 NET_OS ptrdiff_t net_os_send(int fd, const void *buf, size_t n);
 NET_OS ptrdiff_t net_os_recv_from(int fd, void *buf, size_t n, struct sockaddr *from, socklen_t *len);
 NET_OS ptrdiff_t net_os_send_to(int fd, const void *buf, size_t n, const struct sockaddr *to, socklen_t len);

@@ -124,3 +124,10 @@ uint32_t gort__os_cpus(void)
 	errno = saved;
 	return cpus;
 }
+
+uint32_t gort__os_cpu(void)
+{
+	int cpu = sched_getcpu();
+
+	return cpu >= 0 ? (uint32_t)cpu + 1 : 0;
+}

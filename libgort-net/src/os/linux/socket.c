@@ -136,6 +136,17 @@ bool net_os_tell_left(int fd)
 	return ok;
 }
 
+uint32_t net_os_incoming_cpu(int fd)
+{
+	int cpu = -1, saved = errno;
+	socklen_t len = sizeof cpu;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &cpu, &len) != 0)
+		cpu = -1;
+	errno = saved;
+	return cpu >= 0 ? (uint32_t)cpu + 1 : 0;
+}
+
 ptrdiff_t net_os_recv_left(int fd, void *buf, size_t n, int *left)
 {
 	union {
