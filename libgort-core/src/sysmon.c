@@ -448,7 +448,8 @@ static void monitor(void *arg)
 
 		mon.quiet = mon.took || want < now + LONG || !all_at_rest(now) ? 0 : mon.quiet + 1;
 		want = watch < want ? watch : want;
-		if (mon.quiet == QUIET_ROUNDS)
+		/* each time: the P with the timer may not have been idle yet, and what is called off must not be waited for below */
+		if (mon.quiet >= QUIET_ROUNDS)
 			sweep_idle();
 		if (mon.quiet > QUIET_ROUNDS)
 			rest_deep(more && mon.trim_at < want ? mon.trim_at : want, now);
