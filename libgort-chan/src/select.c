@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Select. First a look, in random order and without locks, for a case that seems ready, which is then tried under its
- * own lock: the common end. If there is none, all channels are locked in the order of their addresses, and each is tried
- * in the same random order; if none can go ahead the goroutine enqueues on all of them, under one ticket, and parks.
- * Whoever wins the ticket does the operation and tells the record it used; the others' records are taken out again.
+ * Select. First a look, without locks, for a case that seems ready, chosen at random from those that do, which is then tried
+ * under its own lock: the common end. If there is none, and the channels are all biased to our P (bias.h), which is to have
+ * locked them all the time, that is the truth. Else they are locked in the order of their addresses, and each is tried, in
+ * random order. If none can go ahead the goroutine enqueues on all of them, under one ticket, and parks. Whoever wins the
+ * ticket does the operation and tells the record it used; the others' records are taken out again.
  *
- * The try form may say "none" only on the word of the locked pass: cases looked at one after the other could each be
- * ready at every moment but the one of the look.
+ * The try form may say "none" only on the word of locked channels: cases looked at one after the other could each be ready
+ * at every moment but the one of the look.
  */
 #include "chan.h"
 
@@ -16,11 +17,17 @@
 #define ON_STACK 16
 
 struct plan {
-	uint32_t *poll;         /* cases with a channel, shuffled */
+	uint32_t *poll;         /* cases with a channel, shuffled; not needed where all are biased to our P */
 	uint32_t *lock;         /* the same, by address of the channel */
-	struct waiter *waiters; /* one for each of poll */
-	uint32_t n;
+	struct waiter *waiters; /* one for each case with a channel */
+	uint32_t n;             /* how many these are */
 };
+
+/* A random number below n: the high half of a product is uniform enough, and needs no division. */
+static inline uint32_t up_to(gort__m *mp, uint32_t n)
+{
+	return (uint32_t)(((uint64_t)gort__random(mp) * n) >> 32);
+}
 
 /* Fisher and Yates, from the inside out, over the cases that have a channel. */
 static void shuffle(gort__m *mp, struct plan *pl, const gort_case *cases, size_t n)
@@ -29,15 +36,11 @@ static void shuffle(gort__m *mp, struct plan *pl, const gort_case *cases, size_t
 	for (size_t i = 0; i < n; i++) {
 		uint32_t j;
 
-		if (cases[i].op != GORT_OP_SEND && cases[i].op != GORT_OP_RECV)
-			gort__fatal("gort_select: a case's op is neither GORT_OP_SEND nor GORT_OP_RECV");
 		if (cases[i].chan == NULL)
 			continue;
-		/* the high half of a product is uniform enough and needs no division */
-		j = (uint32_t)(((uint64_t)gort__random(mp) * (pl->n + 1)) >> 32);
-		pl->poll[pl->n] = pl->poll[j];
+		j = up_to(mp, pl->n + 1);
+		pl->poll[pl->n++] = pl->poll[j];
 		pl->poll[j] = (uint32_t)i;
-		pl->n++;
 	}
 }
 
@@ -133,13 +136,31 @@ static void finish(gort__m *mp, gort_case *cs, int r, struct waiter *wake)
 	cs->result = r;
 }
 
+/* Locks all, and tries each. The case that ran, with its result, nothing being locked any more; NULL: none can, and all are. */
+static gort_case *try_all(gort__m *mp, struct plan *pl, gort_case *cases, size_t n, int *r, struct waiter **wake)
+{
+	shuffle(mp, pl, cases, n);
+	memcpy(pl->lock, pl->poll, pl->n * sizeof *pl->lock);
+	sort_by_address(pl->lock, pl->n, cases);
+	lock_all(mp, pl, cases);
+	for (uint32_t i = 0; i < pl->n; i++) {
+		gort_case *cs = &cases[pl->poll[i]];
+
+		*r = try_locked(cs, wake);
+		if (*r != -EAGAIN) {
+			unlock_all(mp, pl, cases);
+			return cs;
+		}
+	}
+	return NULL;
+}
+
 /* The case at which the goroutine was woken, after taking all other records out. NULL: the deadline passed. */
 static struct waiter *pass_three(gort__m *mp, const struct plan *pl, const gort_case *cases, bool timed_out)
 {
 	struct waiter *won = timed_out ? NULL : gort__g_of(mp)->param;
 
-	for (uint32_t i = 0; i < pl->n; i++) {
-		struct waiter *w = &pl->waiters[i];
+	for (struct waiter *w = pl->waiters, *end = w + pl->n; w < end; w++) {
 		gort_chan *c = w->chan;
 
 		if (w == won)
@@ -152,25 +173,69 @@ static struct waiter *pass_three(gort__m *mp, const struct plan *pl, const gort_
 	return won;
 }
 
+/* The cases with a channel, enqueued on it, all channels being locked. */
+static void enqueue_all(gort_g *gp, struct plan *pl, const gort_case *cases, size_t n, uint64_t ticket)
+{
+	struct waiter *w = pl->waiters;
+
+	for (size_t i = 0; i < n; i++) {
+		const gort_case *cs = &cases[i];
+
+		if (cs->chan == NULL)
+			continue;
+		w->g = gp;
+		w->chan = cs->chan;
+		w->elem = cs->elem;
+		w->ticket = ticket;
+		w->index = i;
+		w->ok = false;
+		waitq_push(cs->op == GORT_OP_SEND ? &cs->chan->sendq : &cs->chan->recvq, w++);
+	}
+	pl->n = (uint32_t)(w - pl->waiters);
+}
+
+/*
+ * A case that seems ready, each that does as likely as the others; NULL: none. *have: how many have a channel. *ours: all of
+ * these are biased to our P, and so what is seen is certain.
+ */
+static inline gort_case *look(gort__m *mp, gort_case *cases, size_t n, uint32_t *have, bool *ours)
+{
+	gort_case *chosen = NULL;
+	uint32_t seen = 0;
+
+	*have = 0;
+	*ours = true;
+	for (gort_case *cs = cases, *end = cases + n; cs < end; cs++) {
+		if (gort__unlikely(cs->op != GORT_OP_SEND && cs->op != GORT_OP_RECV))
+			gort__fatal("gort_select: a case's op is neither GORT_OP_SEND nor GORT_OP_RECV");
+		if (cs->chan == NULL)
+			continue;
+		++*have;
+		*ours &= gort__bias_mine(&cs->chan->lock, mp->bias);
+		if (cs->op == GORT_OP_SEND ? may_send(cs->chan) : may_recv(cs->chan)) {
+			/* the k-th takes the place of the one before with probability 1/k */
+			if (seen++ == 0 || up_to(mp, seen) == 0)
+				chosen = cs;
+		}
+	}
+	return chosen;
+}
+
 static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time deadline, bool wait)
 {
-	gort__m *mp;
-	gort_g *gp;
+	gort__m *mp = wait ? gort__enter() : gort__enter_nosched();
 	struct waiter *wake, *won;
 	gort_case *cs;
+	gort_g *gp;
 	uint64_t ticket;
+	uint32_t have;
+	bool ours;
 	int r;
 
-	mp = wait ? gort__enter() : gort__enter_nosched();
-	shuffle(mp, pl, cases, n);
-	if (pl->n == 0 && wait && deadline == GORT_FOREVER) {
-		gort__leave(mp);
-		gort__chan_block_forever(n == 0 ? "select (no cases)" : "select (nil channels)");
-	}
-	for (uint32_t i = 0; i < pl->n; i++) {
-		cs = &cases[pl->poll[i]];
-		if (!(cs->op == GORT_OP_SEND ? may_send(cs->chan) : may_recv(cs->chan)))
-			continue;
+	do {
+		cs = look(mp, cases, n, &have, &ours);
+		if (cs == NULL)
+			break;
 		gort__bias_lock(mp, &cs->chan->lock);
 		r = try_locked(cs, &wake);
 		gort__bias_unlock(mp, &cs->chan->lock);
@@ -178,22 +243,23 @@ static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time
 			finish(mp, cs, r, wake);
 			return (int)(cs - cases);
 		}
-	}
+		/* who waited there has gone on elsewhere, and is off the list now */
+	} while (ours);
 
-	memcpy(pl->lock, pl->poll, pl->n * sizeof *pl->lock);
-	sort_by_address(pl->lock, pl->n, cases);
-	lock_all(mp, pl, cases);
-	for (uint32_t i = 0; i < pl->n; i++) {
-		cs = &cases[pl->poll[i]];
-		r = try_locked(cs, &wake);
-		if (r != -EAGAIN) {
-			unlock_all(mp, pl, cases);
+	if (have == 0 && wait && deadline == GORT_FOREVER) {
+		gort__leave(mp);
+		gort__chan_block_forever(n == 0 ? "select (no cases)" : "select (nil channels)");
+	}
+	if (!ours) {
+		cs = try_all(mp, pl, cases, n, &r, &wake);
+		if (cs != NULL) {
 			finish(mp, cs, r, wake);
 			return (int)(cs - cases);
 		}
 	}
 	if (!wait) {
-		unlock_all(mp, pl, cases);
+		if (!ours)
+			unlock_all(mp, pl, cases);
 		gort__leave(mp);
 		return -EAGAIN;
 	}
@@ -201,14 +267,9 @@ static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time
 	gp = gort__g_of(mp);
 	gort__park_prepare(gp, "select");
 	ticket = gort__ticket_arm(gp);
-	for (uint32_t i = 0; i < pl->n; i++) {
-		cs = &cases[pl->poll[i]];
-		pl->waiters[i] = (struct waiter){
-			.g = gp, .chan = cs->chan, .elem = cs->elem, .ticket = ticket, .index = pl->poll[i],
-		};
-		waitq_push(cs->op == GORT_OP_SEND ? &cs->chan->sendq : &cs->chan->recvq, &pl->waiters[i]);
-	}
-	unlock_all(mp, pl, cases);
+	enqueue_all(gp, pl, cases, n, ticket);
+	if (!ours)
+		unlock_all(mp, pl, cases);
 	r = gort__park_until(&mp, ticket, deadline);
 	won = pass_three(mp, pl, cases, r != 0);
 	if (won == NULL) {
