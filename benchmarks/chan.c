@@ -129,14 +129,17 @@ static void fanin100(long n)
 	gort_waitgroup wg = GORT_WAITGROUP_INIT;
 	struct stream s = { .c = bench_chan_new(sizeof(long), 0), .n = n / 100, .wg = &wg };
 	gort_time t;
-	long v;
+	long v, sum = 0;
 
 	gort_waitgroup_add(&wg, 100);
 	for (int i = 0; i < 100; i++)
 		bench_go(send_n, &s);
 	t = gort_now();
-	for (long i = 0; i < s.n * 100; i++)
+	for (long i = 0; i < s.n * 100; i++) {
 		gort_chan_recv(s.c, &v);
+		sum += v;
+	}
+	bench_check(sum == 100 * (s.n * (s.n - 1) / 2), "sum");
 	bench_out("fanin100", bench_ns(t, s.n * 100), "ns/msg");
 	gort_waitgroup_wait(&wg);       /* they still look at s, and at the channel */
 	gort_chan_unref(s.c);
@@ -174,12 +177,14 @@ static void chan_buf1_same_g(long n)
 {
 	gort_chan *c = bench_chan_new(sizeof(long), 1);
 	gort_time t = gort_now();
-	long v;
+	long v, sum = 0;
 
 	for (long i = 0; i < n; i++) {
 		gort_chan_send(c, &i);
 		gort_chan_recv(c, &v);
+		sum += v;
 	}
+	bench_check(sum == n * (n - 1) / 2, "sum");
 	bench_out("chan_buf1_same_g", bench_ns(t, n), "ns/send+recv");
 	gort_chan_unref(c);
 }

@@ -74,7 +74,7 @@ gort_chan *bench_chan_new(size_t elem, size_t cap)
 }
 
 static const struct bench_item *const areas[] = {
-	bench_sched, bench_block, bench_chan, bench_sync, bench_time, bench_context, bench_net,
+	bench_sched, bench_chan, bench_sync, bench_time, bench_idle, bench_block, bench_context, bench_net, bench_http,
 };
 
 static const struct bench_item *find(const char *name)

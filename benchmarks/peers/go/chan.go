@@ -262,8 +262,12 @@ func fanin100() {
 		}()
 	}
 	t := time.Now()
-	for i := 0; i < n; i++ {
-		<-c
+	s := 0
+	for i := 0; i < n/100*100; i++ {
+		s += <-c
+	}
+	if s != 100*(n/100*(n/100-1)/2) {
+		panic("sum")
 	}
 	out("fanin100", ns(time.Since(t), n), "ns/msg")
 }

@@ -5,12 +5,8 @@
 package main
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -124,50 +120,4 @@ func tcpChurn() {
 	d := time.Since(t)
 	out("tcp_conn_churn", float64(n/W*W)/d.Seconds(), "conn/s")
 	ln.Close()
-}
-
-func httpHello() {
-	port := "18080"
-	if len(os.Args) > 2 {
-		port = os.Args[2]
-	}
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello world") })
-	fmt.Println(http.ListenAndServe("127.0.0.1:"+port, nil))
-}
-
-// minimal HTTP/1.1 keep-alive responder (same work as a hand-written C one)
-func httpMin() {
-	port := "18081"
-	if len(os.Args) > 2 {
-		port = os.Args[2]
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		panic(err)
-	}
-	resp := []byte("HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Type: text/plain\r\n\r\nhello world")
-	for {
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer c.Close()
-			br := bufio.NewReaderSize(c, 4096)
-			for {
-				for {
-					l, err := br.ReadSlice('\n')
-					if err != nil {
-						return
-					}
-					if len(l) <= 2 {
-						break
-					}
-				}
-				if _, err := c.Write(resp); err != nil {
-					return
-				}
-			}
-		}()
-	}
 }

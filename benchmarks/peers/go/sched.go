@@ -95,6 +95,7 @@ func park1m() {
 
 // CPU burnt per second by an idle runtime: 1000 parked goroutines, a listener, one 100ms ticker
 func idleCPU() {
+	span := time.Duration(argN(3000)) * time.Millisecond
 	for i := 0; i < 1000; i++ {
 		go func() { select {} }()
 	}
@@ -111,10 +112,12 @@ func idleCPU() {
 		return float64(ru.Utime.Sec+ru.Stime.Sec)*1e6 + float64(ru.Utime.Usec+ru.Stime.Usec), ru.Nvcsw
 	}
 	c0, v0 := cpu()
-	time.Sleep(3 * time.Second)
+	t := time.Now()
+	time.Sleep(span)
+	s := time.Since(t).Seconds()
 	c1, v1 := cpu()
-	out("idle_cpu", (c1-c0)/3, "us_cpu/s")
-	out("idle_ctxsw", float64(v1-v0)/3, "vol_ctxsw/s")
+	out("idle_cpu", (c1-c0)/s, "us/s")
+	out("idle_ctxsw", float64(v1-v0)/s, "1/s")
 	out("idle_rss", float64(rss())/1024, "KiB")
 }
 
@@ -149,7 +152,7 @@ func wakePar() {
 	}()
 	<-done
 	<-done
-	out("wakeup_parallel10us", ns(time.Since(t), n)/1000, "us/iter(ideal30,serial50)")
+	out("wakeup_parallel10us", ns(time.Since(t), n)/1000, "us/iteration")
 }
 
 // A fresh endless loop for every sample: what counts is how soon a loop that makes no calls gives way.
@@ -175,7 +178,7 @@ func preempt() {
 	out("preempt_late_max", l[n-1], "ms")
 }
 
-func syscallBlock() {
+func syscallBlock(name string) {
 	const G = 100
 	var wg sync.WaitGroup
 	wg.Add(G)
@@ -188,7 +191,7 @@ func syscallBlock() {
 		}()
 	}
 	wg.Wait()
-	out("syscall_block", ms(time.Since(t)), "ms")
+	out(name, ms(time.Since(t)), "ms")
 }
 
 func syscallFast() {
