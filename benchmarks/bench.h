@@ -18,7 +18,7 @@ struct bench_item {
 
 /* each ends with a NULL name */
 extern const struct bench_item bench_sched[], bench_block[], bench_chan[], bench_sync[], bench_time[],
-	bench_context[], bench_net[], bench_http[], bench_idle[];
+	bench_context[], bench_net[], bench_http[], bench_idle[], bench_scale[];
 
 void bench_out(const char *name, double value, const char *unit);
 /* Stops the program: the work was done wrong, so its time counts for nothing. */

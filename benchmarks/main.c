@@ -15,7 +15,7 @@ void bench_out(const char *name, double value, const char *unit)
 	if (json)
 		printf("{\"name\": \"%s\", \"value\": %.3f, \"unit\": \"%s\", \"procs\": %d}\n", name, value, unit, gort_maxprocs());
 	else
-		printf("%s %.2f %s\n", name, value, unit);
+		printf("%s %.3f %s\n", name, value, unit);
 	fflush(stdout);
 }
 
@@ -75,6 +75,7 @@ gort_chan *bench_chan_new(size_t elem, size_t cap)
 
 static const struct bench_item *const areas[] = {
 	bench_sched, bench_chan, bench_sync, bench_time, bench_idle, bench_block, bench_context, bench_net, bench_http,
+	bench_scale,
 };
 
 static const struct bench_item *find(const char *name)

@@ -73,7 +73,7 @@ def bold(size=13):
 # --- how many times as fast as each peer -------------------------------------------------------------------------------
 
 LOW, HIGH = 0.1, 1000.0
-LABELS, PANEL, GAP, ROW, TOP = 170, 330, 24, 20, 86
+LABELS, PANEL, GAP, ROW, TOP = 184, 330, 44, 20, 86
 
 
 def ratios(results, path):

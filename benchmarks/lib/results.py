@@ -43,7 +43,7 @@ class Series:
         return statistics.median(theirs) / statistics.median(ours), min(rounds), max(rounds)
 
     def counts(self, peer):
-        return counting.counts(self.item, peer)
+        return counting.counts(self.item, peer) and not self.name.endswith('_raw')     # nothing of ours is in that
 
     def as_json(self):
         out = {'item': self.item, 'name': self.name, 'unit': self.unit, 'procs': self.procs, 'systems': {}, 'ratios': {}}
@@ -69,6 +69,11 @@ class Results:
     def add(self, series):
         for s in series:
             self.series[s.key()] = s
+
+    def sort(self, items):
+        """in the order of these items, whatever they were measured in"""
+        self.series = dict(sorted(self.series.items(), key=lambda s: (
+            s[0][0], items.index(s[1].item) if s[1].item in items else len(items))))
 
     def procs(self):
         return sorted({procs for procs, _ in self.series})

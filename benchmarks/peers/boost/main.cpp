@@ -16,7 +16,7 @@ namespace fibers = boost::fibers;
 
 void out(const char *name, double value, const char *unit)
 {
-	std::printf("%s %.2f %s\n", name, value, unit);
+	std::printf("%s %.3f %s\n", name, value, unit);
 }
 
 void check(bool right, const char *what)

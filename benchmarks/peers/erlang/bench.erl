@@ -55,7 +55,7 @@ start(Run, Size) ->
             halt(1)
     end.
 
-out(Name, Value, Unit) -> io:format("~s ~.2f ~s~n", [Name, float(Value), Unit]).
+out(Name, Value, Unit) -> io:format("~s ~.3f ~s~n", [Name, float(Value), Unit]).
 
 now_ns() -> erlang:monotonic_time(nanosecond).
 ns(Since, N) -> (now_ns() - Since) / N.

@@ -18,7 +18,7 @@ import (
 )
 
 func out(name string, v float64, unit string) {
-	fmt.Printf("%s %.2f %s\n", name, v, unit)
+	fmt.Printf("%s %.3f %s\n", name, v, unit)
 }
 
 func ns(d time.Duration, n int) float64 { return float64(d.Nanoseconds()) / float64(n) }

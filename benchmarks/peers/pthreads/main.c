@@ -9,7 +9,7 @@
 
 void out(const char *name, double value, const char *unit)
 {
-	printf("%s %.2f %s\n", name, value, unit);
+	printf("%s %.3f %s\n", name, value, unit);
 }
 
 void check(bool right, const char *what)

@@ -38,7 +38,7 @@ pub fn procs() -> usize {
 }
 
 pub fn out(name: &str, value: f64, unit: &str) {
-    println!("{name} {value:.2} {unit}");
+    println!("{name} {value:.3} {unit}");
 }
 
 /// A run whose work was done wrong does not count.
