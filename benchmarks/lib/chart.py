@@ -117,57 +117,60 @@ def panel(svg, left, procs, names, series, peers):
                 svg.mark(x(r[0]), TOP + ROW * row + ROW / 2, kind, hollow, '%s %s %.3g' % (name, peer, r[0]))
 
 
-def legend(svg, x, y, entries):
+def legend(svg, x, y, entries, width=10000):
+    left = x
     for name, kind in entries:
+        needs = 30 + 7.2 * len(name)
+        if x > left and x + needs > left + width + 16:
+            x, y = left, y + 16
         svg.mark(x + 5, y - 4, kind)
         svg.text(x + 14, y, name)
-        x += 30 + 7.2 * len(name)
+        x += needs
 
 
 # --- curves over size -------------------------------------------------------------------------------------------------
 
-WIDE, TALL, MARGIN = 340, 190, 58
+WIDE, TALL, MARGIN, HEAD = 340, 190, 58, 72
 
 
 def curves(title, note, plots, path, columns=2):
     """plots: (title, x label, y label, {name: [(x, y), ...]}), both axes logarithmic."""
     rows = (len(plots) + columns - 1) // columns
-    cell_w, cell_h = WIDE + MARGIN + 24, TALL + 76
+    cell_w, cell_h = WIDE + MARGIN + 24, TALL + HEAD + 44
     svg = Svg(columns * cell_w + 12, 56 + rows * cell_h, title)
     svg.text(12, 22, title, extra=bold(15))
     svg.text(12, 40, note, extra=' class="dim"')
     for i, plot in enumerate(plots):
-        one_plot(svg, MARGIN + (i % columns) * cell_w, 56 + (i // columns) * cell_h + 40, *plot)
+        one_plot(svg, MARGIN + (i % columns) * cell_w, 48 + (i // columns) * cell_h + HEAD, *plot)
     svg.write(path)
 
 
-def decades(low, high):
-    return [10.0 ** e for e in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+def ticks_of(low, high):
+    """Powers of ten around it all; of two where that is little."""
+    base = 10.0 if high > 16 * low else 2.0
+    found = [base ** e for e in range(math.floor(math.log(low, base) + 1e-9), math.ceil(math.log(high, base) - 1e-9) + 1)]
+    return found if len(found) > 1 else [found[0], found[0] * base]
 
 
 def short(v):
     for size, letter in ((1e9, 'G'), (1e6, 'M'), (1e3, 'k')):
         if v >= size:
-            return '%g%s' % (v / size, letter)
-    return '%g' % v
+            return '%.3g%s' % (v / size, letter)
+    return '%.3g' % v
 
 
 def one_plot(svg, left, top, title, xlabel, ylabel, lines):
     points = [p for line in lines.values() for p in line if p[0] > 0 and p[1] > 0]
     if not points:
         return
-    xs = decades(min(p[0] for p in points), max(p[0] for p in points))
-    ys = decades(min(p[1] for p in points), max(p[1] for p in points))
-    if len(xs) == 1:
-        xs.append(xs[0] * 10)
-    if len(ys) == 1:
-        ys.append(ys[0] * 10)
+    xs = ticks_of(min(p[0] for p in points), max(p[0] for p in points))
+    ys = ticks_of(min(p[1] for p in points), max(p[1] for p in points))
 
     def at(v, ticks, length):
         return length * (math.log10(v) - math.log10(ticks[0])) / (math.log10(ticks[-1]) - math.log10(ticks[0]))
 
-    svg.text(left, top - 24, title, extra=bold())
-    legend(svg, left, top - 8, [(n, i) for i, n in enumerate(lines)])
+    svg.text(left, top - 56, title, extra=bold())
+    legend(svg, left, top - 40, [(n, i) for i, n in enumerate(lines)], WIDE)
     for tick in ys:
         y = top + TALL - at(tick, ys, TALL)
         svg.line(left, y, left + WIDE, y, 'grid')
@@ -177,7 +180,7 @@ def one_plot(svg, left, top, title, xlabel, ylabel, lines):
         svg.line(x, top, x, top + TALL, 'grid')
         svg.text(x, top + TALL + 15, short(tick), 'middle', ' class="dim"')
     svg.text(left + WIDE, top + TALL + 30, xlabel, 'end', ' class="dim"')
-    svg.text(left + WIDE, top - 24, ylabel, 'end', ' class="dim"')
+    svg.text(left + WIDE, top - 56, ylabel, 'end', ' class="dim"')
     for kind, (name, line) in enumerate(lines.items()):
         where = [(left + at(x, xs, WIDE), top + TALL - at(y, ys, TALL)) for x, y in line if x > 0 and y > 0]
         svg.curve(where, kind)
