@@ -13,12 +13,13 @@ STYLE = '''
 svg { font: 12px system-ui, sans-serif; }
 .ground { fill: #ffffff; } text { fill: #24292f; } .dim { fill: #57606a; }
 .grid { stroke: #d0d7de; stroke-width: 1; } .one { stroke: #57606a; stroke-width: 1.5; }
-.band { fill: #f3f5f7; } .curve { fill: none; stroke-width: 1.8; } .hollow { fill: #ffffff; }
+.band { fill: #f3f5f7; } .curve { fill: none; stroke-width: 1.8; }
 @media (prefers-color-scheme: dark) {
   .ground { fill: #0d1117; } text { fill: #e6edf3; } .dim { fill: #9198a1; }
-  .grid { stroke: #30363d; } .one { stroke: #9198a1; } .band { fill: #161b22; } .hollow { fill: #0d1117; }
+  .grid { stroke: #30363d; } .one { stroke: #9198a1; } .band { fill: #161b22; }
 }
-'''
+''' + '\n'.join('.m%d { fill: %s; } .h%d { fill: none; stroke: %s; stroke-width: 1.4; } .c%d { stroke: %s; }' % (i, c, i, c, i, c)
+                for i, c in enumerate(COLOURS)) + '\n'
 
 
 class Svg:
@@ -27,7 +28,7 @@ class Svg:
         self.parts = []
 
     def text(self, x, y, text, anchor='start', extra=''):
-        self.parts.append('<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>' % (x, y, anchor, extra, escape(text)))
+        self.parts.append('<text x="%.1f" y="%.1f" text-anchor="%s"%s>\n%s</text>' % (x, y, anchor, extra, escape(text)))
 
     def line(self, x1, y1, x2, y2, name):
         self.parts.append('<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="%s"/>' % (x1, y1, x2, y2, name))
@@ -36,8 +37,7 @@ class Svg:
         self.parts.append('<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" class="%s"/>' % (x, y, w, h, name))
 
     def mark(self, x, y, kind, hollow=False, hint=''):
-        colour = COLOURS[kind % len(COLOURS)]
-        look = 'class="hollow" stroke="%s" stroke-width="1.4"' % colour if hollow else 'fill="%s"' % colour
+        look = 'class="%s%d"' % ('h' if hollow else 'm', kind % len(COLOURS))
         r = 4.2
         shape = SHAPES[kind % len(SHAPES)]
         if shape == 'circle':
@@ -51,11 +51,11 @@ class Svg:
             }[shape]
             points = ' '.join('%.1f,%.1f' % (x + dx * r * 0.9, y + dy * r * 0.9) for dx, dy in corners)
             body = '<polygon points="%s" %s>' % (points, look), '</polygon>'
-        self.parts.append(body[0] + ('<title>%s</title>' % escape(hint) if hint else '') + body[1])
+        self.parts.append(body[0] + ('\n<title>%s</title>' % escape(hint) if hint else '') + body[1])
 
     def curve(self, points, kind):
-        self.parts.append('<polyline points="%s" class="curve" stroke="%s"/>' % (
-            ' '.join('%.1f,%.1f' % p for p in points), COLOURS[kind % len(COLOURS)]))
+        self.parts.append('<polyline points="%s" class="curve c%d"/>' % (
+            '\n'.join('%.1f,%.1f' % p for p in points), kind % len(COLOURS)))
 
     def write(self, path):
         with open(path, 'w', encoding='utf-8') as f:

@@ -15,6 +15,10 @@ def tie(ratio):
     return ratio[1] <= 1.0 <= ratio[2]
 
 
+def brief(v):
+    return float('%.5g' % v)
+
+
 class Series:
     """The values of one line over the rounds, for each system; the unit is ours."""
 
@@ -48,12 +52,11 @@ class Series:
     def as_json(self):
         out = {'item': self.item, 'name': self.name, 'unit': self.unit, 'procs': self.procs, 'systems': {}, 'ratios': {}}
         for system, values in self.values.items():
-            out['systems'][system] = {
-                'median': self.median(system), 'min': min(values), 'max': max(values), 'values': values}
+            out['systems'][system] = {'median': brief(self.median(system)), 'values': [brief(v) for v in values]}
             r = self.ratio(system)
             if r is not None:
-                out['ratios'][system] = {
-                    'ratio': r[0], 'min': r[1], 'max': r[2], 'tie': tie(r), 'counts': self.counts(system)}
+                out['ratios'][system] = {'ratio': brief(r[0]), 'min': brief(r[1]), 'max': brief(r[2]),
+                                         'tie': tie(r), 'counts': self.counts(system)}
         return out
 
 

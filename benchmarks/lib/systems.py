@@ -184,7 +184,7 @@ class Pthreads(System):
         tool('taskset', 'util-linux')
         sources = sorted(os.path.join(folder, f) for f in os.listdir(folder) if f.endswith('.c'))
         built([cc, '-std=gnu11', '-O3', '-o', program] + sources + ['-pthread'])
-        return [program], version(['ldd', '--version'], r'.*')
+        return [program], 'threads of the kernel, C library %s' % version(['ldd', '--version'], r'[0-9.]+(?=\n)')
 
     def prefix(self, procs):
         return ['taskset', '-c', ','.join(str(c) for c in sorted(os.sched_getaffinity(0))[:procs])]
