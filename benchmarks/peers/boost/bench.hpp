@@ -27,7 +27,7 @@ int procs();
 
 inline long sum_below(long n) { return n * (n - 1) / 2; }
 
-// For items with so many fibers that the size of a stack decides. Two pages, which Boost takes for such, were overrun.
+// For items with so many fibers that the size of a stack decides. With two pages park1m crashes here.
 inline auto small_stack()
 {
 	return boost::fibers::fixedsize_stack(4 * boost::context::stack_traits::page_size());
