@@ -106,31 +106,19 @@ static int on_url(http_parser *p, const char *at, size_t n)
 	return 0;
 }
 
-static void keep(const struct http_reader *rd, const char *name, char *to)
-{
-	if (strcasecmp(rd->name, name) == 0)
-		strcpy(to, rd->value);
-}
-
-/* name and value are there, both of them whole. */
+/* There is one, whole. */
 static void end_header(struct http_reader *rd)
 {
-	rd->name[rd->name_len] = rd->value[rd->value_len] = '\0';
-	rd->hosts += strcasecmp(rd->name, "host") == 0;
-	rd->expects = rd->expects || strcasecmp(rd->name, "expect") == 0;
-	keep(rd, "range", rd->request->range);
-	keep(rd, "if-range", rd->request->if_range);
-	keep(rd, "if-none-match", rd->request->none_match);
-	rd->name_len = rd->value_len = 0;
-	rd->in_value = false;
-}
+	struct http_header *h = &rd->header;
+	struct http_request *r = rd->request;
 
-/* Adds what fits; what does not, takes the rest with it. */
-static void add(char *to, size_t *len, size_t room, const char *at, size_t n)
-{
-	if (*len + n < room)
-		memcpy(to + *len, at, n);
-	*len = *len + n < room ? *len + n : 0;
+	http_header_end(h);
+	rd->hosts += strcasecmp(h->name, "host") == 0;
+	rd->expects = rd->expects || strcasecmp(h->name, "expect") == 0;
+	http_header_keep(h, "range", r->range, sizeof r->range);
+	http_header_keep(h, "if-range", r->if_range, sizeof r->if_range);
+	http_header_keep(h, "if-none-match", r->none_match, sizeof r->none_match);
+	http_header_taken(h);
 }
 
 static int on_header_name(http_parser *p, const char *at, size_t n)
@@ -139,14 +127,12 @@ static int on_header_name(http_parser *p, const char *at, size_t n)
 
 	if (rd->head_complete)                  /* behind a body */
 		return 0;
-	if (rd->in_value)
+	if (rd->header.in_value)
 		end_header(rd);
 	if (memchr(at, ' ', n) != NULL)         /* the parser may be built to take it: another server may see another name */
 		return refuse(rd, 400);
-	if (rd->name_len == 0 && ++rd->headers > HTTP_HEADERS_MOST)
-		return refuse(rd, 431);
-	add(rd->name, &rd->name_len, sizeof rd->name, at, n);
-	return 0;
+	http_header_name(&rd->header, at, n);
+	return rd->header.n > HTTP_HEADERS_MOST ? refuse(rd, 431) : 0;
 }
 
 static int on_header_value(http_parser *p, const char *at, size_t n)
@@ -157,8 +143,7 @@ static int on_header_value(http_parser *p, const char *at, size_t n)
 		return 0;
 	if (memchr(at, '\0', n) != NULL)
 		return refuse(rd, 400);
-	rd->in_value = true;
-	add(rd->value, &rd->value_len, sizeof rd->value, at, n);
+	http_header_value(&rd->header, at, n);
 	return 0;
 }
 
@@ -168,7 +153,7 @@ static int on_head_complete(http_parser *p)
 	struct http_request *r = rd->request;
 	bool has_length = p->content_length != UINT64_MAX;
 
-	if (rd->in_value)
+	if (rd->header.in_value)
 		end_header(rd);
 	rd->head_complete = true;
 	r->head = p->method == HTTP_HEAD;
@@ -219,22 +204,10 @@ static int status_of(enum http_errno err, char c)
 void http_reader_init(struct http_reader *rd, gort_conn *c)
 {
 	memset(rd, 0, sizeof *rd);
-	rd->c = c;
+	http_input_init(&rd->in, c);
 	http_parser_set_max_header_size(HTTP_HEAD_MOST);        /* of every parser in this program */
 	http_parser_init(&rd->parser, HTTP_REQUEST);
 	rd->parser.data = rd;
-}
-
-int http_await(struct http_reader *rd)
-{
-	ptrdiff_t n;
-
-	if (http_has_begun(rd))
-		return 1;
-	n = gort_read(rd->c, rd->buf, sizeof rd->buf);
-	rd->at = 0;
-	rd->have = n > 0 ? (size_t)n : 0;
-	return n > 0 ? 1 : (int)n;
 }
 
 static int fail(struct http_request *r, int status)
@@ -248,9 +221,10 @@ int http_read(struct http_reader *rd, struct http_request *r)
 	memset(r, 0, sizeof *r);
 	rd->request = r;
 	rd->status = 0;
-	rd->refused = rd->head_complete = rd->in_value = rd->expects = false;
-	rd->headers = rd->hosts = 0;
-	rd->bytes = rd->target_len = rd->name_len = rd->value_len = 0;
+	rd->refused = rd->head_complete = rd->expects = false;
+	rd->hosts = 0;
+	rd->bytes = rd->target_len = 0;
+	http_header_init(&rd->header);
 	for (;;) {
 		int more = http_await(rd);
 		enum http_errno err;
@@ -258,8 +232,8 @@ int http_read(struct http_reader *rd, struct http_request *r)
 
 		if (more <= 0)
 			return fail(r, more == -ETIMEDOUT ? 408 : 0);
-		n = http_parser_execute(&rd->parser, &settings, rd->buf + rd->at, rd->have - rd->at);
-		rd->at += n;
+		n = http_parser_execute(&rd->parser, &settings, rd->in.buf + rd->in.at, rd->in.have - rd->in.at);
+		rd->in.at += n;
 		rd->bytes += n;
 		err = HTTP_PARSER_ERRNO(&rd->parser);
 		if (err == HPE_PAUSED) {
@@ -267,7 +241,7 @@ int http_read(struct http_reader *rd, struct http_request *r)
 			return rd->status;
 		}
 		if (err != HPE_OK)
-			return fail(r, rd->refused ? rd->status : status_of(err, rd->buf[rd->at < rd->have ? rd->at : 0]));
+			return fail(r, rd->refused ? rd->status : status_of(err, rd->in.buf[rd->in.at < rd->in.have ? rd->in.at : 0]));
 		if (rd->bytes > HTTP_HEAD_MOST + HTTP_BODY_MOST)
 			return fail(r, 413);
 	}

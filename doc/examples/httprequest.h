@@ -3,15 +3,10 @@
 #ifndef HTTPREQUEST_H
 #define HTTPREQUEST_H
 
-#include <gort/net.h>
-
-#include <http_parser.h>
-#include <stdbool.h>
+#include "httpcommon.h"
 
 enum {
-	HTTP_HEAD_MOST = 8192,          /* bytes of request line and headers: 431 */
-	HTTP_TARGET_MOST = 2048,        /* of the target in it: 414 */
-	HTTP_HEADERS_MOST = 100,        /* headers: 431 */
+	/* a head or headers beyond HTTP_HEAD_MOST and HTTP_HEADERS_MOST: 431; a target beyond HTTP_TARGET_MOST: 414 */
 	HTTP_BODY_MOST = 65536,         /* bytes of a body, framing included, which is thrown away: 413 */
 	HTTP_VALUE_MOST = 256,          /* of a header that we look at; a longer one is as good as none */
 };
@@ -26,20 +21,19 @@ struct http_request {
 
 /* Of one connection. */
 struct http_reader {
-	gort_conn *c;
+	struct http_input in;
 	http_parser parser;
-	char buf[4096];
-	size_t at, have;                /* of buf: bytes that have been parsed; that were read */
 
 	/* the request that is being read */
 	struct http_request *request;
 	int status;                     /* what is wrong with it; 0: nothing so far */
 	bool refused;                   /* by a callback of ours, with that status */
-	bool head_complete, in_value, expects;
-	unsigned headers, hosts;
+	bool head_complete, expects;
+	unsigned hosts;
 	size_t bytes;
-	size_t target_len, name_len, value_len;
-	char target[HTTP_TARGET_MOST + 1], name[32], value[HTTP_VALUE_MOST];
+	size_t target_len;
+	char target[HTTP_TARGET_MOST + 1];
+	struct http_header header;
 };
 
 void http_reader_init(struct http_reader *rd, gort_conn *c);
@@ -47,11 +41,14 @@ void http_reader_init(struct http_reader *rd, gort_conn *c);
 /* Is there something of a request already? */
 static inline bool http_has_begun(const struct http_reader *rd)
 {
-	return rd->at < rd->have;
+	return rd->in.at < rd->in.have;
 }
 
 /* Waits for the beginning of a request. 1, 0 at the end of the stream, or a negative error. The caller sets the deadline. */
-int http_await(struct http_reader *rd);
+static inline int http_await(struct http_reader *rd)
+{
+	return http_input_await(&rd->in);
+}
 
 /*
  * Reads a request, all of it. The status to answer with: 200 when it is one for a file; 0 when there is nobody to answer to. Of
