@@ -178,6 +178,17 @@ int gort_fd_close(gort_fd *f)
 	return net_close(d, NULL);
 }
 
+gort_fd *gort_fd_ref(gort_fd *f)
+{
+	net_ref(desc(f));
+	return f;
+}
+
+void gort_fd_unref(gort_fd *f)
+{
+	net_unref(desc(f));
+}
+
 gort_g *net_foreign_close(struct net_desc *d, gort_g *list)
 {
 	return wake(d, NET_EVENT_READ | NET_EVENT_WRITE, list);

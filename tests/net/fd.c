@@ -173,6 +173,37 @@ static int in_child_main(void *arg)
 	return gort_resolve("localhost", "http", NULL, 0);
 }
 
+GO_TEST(a_reference_outlives_close)
+{
+	int p[2];
+	gort_fd *f, *again;
+	char b;
+
+	expect_eq(pipe(p), 0);
+	expect_eq(gort_fd_open(&f, p[0]), 0);
+	expect(gort_fd_ref(f) == f);
+	expect_eq(write(p[1], "a", 1), 1);
+	expect_eq(gort_fd_wait(f, GORT_READABLE, GORT_FOREVER), GORT_READABLE);
+	expect_eq(gort_fd_close(f), 0);
+	/* what is waited for by others now is nothing to who came late */
+	expect_eq(gort_fd_open(&again, p[0]), 0);
+	expect_eq(gort_fd_wait(f, GORT_READABLE, GORT_FOREVER), -ECANCELED);
+	gort_fd_ref(f);
+	expect_eq(gort_fd_close(f), -EBADF);
+	gort_fd_unref(f);
+	gort_fd_unref(NULL);
+	expect_eq(gort_fd_wait(again, GORT_READABLE, GORT_FOREVER), GORT_READABLE);
+	/* the last one leaves it to others, but does not close the number */
+	gort_fd_unref(gort_fd_ref(again));
+	expect_eq(gort_fd_wait(again, GORT_READABLE, GORT_FOREVER), GORT_READABLE);
+	gort_fd_unref(again);
+	expect_eq(read(p[0], &b, 1), 1);
+	expect_eq(gort_fd_open(&again, p[0]), 0);
+	gort_fd_unref(again);
+	close(p[0]);
+	close(p[1]);
+}
+
 THREAD_TEST(a_forked_child_has_a_network_of_its_own)
 {
 	char addr[64], b[8];
@@ -206,6 +237,7 @@ int main(int argc, char **argv)
 	test_add(&s, a_wait_sees_what_comes_later);
 	test_add(&s, each_waiter_gets_what_it_asked_for);
 	test_add(&s, close_wakes_waiters_and_their_deadlines_end_them);
+	test_add(&s, a_reference_outlives_close);
 	if (TEST_TSAN)
 		test_skip("a_forked_child_has_a_network_of_its_own", "ThreadSanitizer lets no threads start in a forked child");
 	else

@@ -5,7 +5,7 @@
  * Addresses are Go's strings: "127.0.0.1:8080", "[::1]:80", "localhost:http", ":0", and for Unix sockets a path, or "@" and
  * a name without a file. Networks: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix", "unixgram".
  *
- * Connections, listeners and packet connections are counted: each comes with one reference, _ref adds one, _unref gives one
+ * Connections, listeners, packet connections and descriptors to wait for are counted: each comes with one reference, _ref adds one, _unref gives one
  * up and accepts NULL, closing with the last. _close ends I/O for everyone at once and gives up the caller's reference.
  * Any goroutine or thread may use one. Reading and writing go on beside each other; several that read (write, accept) are
  * served in turn.
@@ -356,10 +356,25 @@ GORT_API int gort_fd_wait(gort_fd *f, int events, gort_time deadline);
 /**
  * gort_fd_close - wait for a descriptor no more
  *
- * Calls that wait return -ECANCELED. f is given up. Never closes the number: call it before its owner does. 0. May block, until
- * those calls have ended.
+ * Calls that wait return -ECANCELED, and later ones through other references; the caller's reference is given up. Never closes
+ * the number: call it before its owner does. 0, or -EBADF when it was closed already (the reference is given up all the same).
+ * May block, until those calls have ended.
  */
 GORT_API int gort_fd_close(gort_fd *f);
+
+/**
+ * gort_fd_ref - one more reference; returns f
+ *
+ * For a goroutine that waits while another one may close. Never blocks.
+ *
+ *     gort_go(watch, gort_fd_ref(f));         // waits until it is -ECANCELED, then gort_fd_unref(f)
+ *     ...
+ *     gort_fd_close(f);
+ */
+GORT_API gort_fd *gort_fd_ref(gort_fd *f);
+
+/** gort_fd_unref - one reference fewer; the last one closes f, as gort_fd_close. NULL is fine. Never blocks. */
+GORT_API void gort_fd_unref(gort_fd *f);
 
 GORT_EXTERN_C_END
 
