@@ -5,10 +5,10 @@
  * Addresses are Go's strings: "127.0.0.1:8080", "[::1]:80", "localhost:http", ":0", and for Unix sockets a path, or "@" and
  * a name without a file. Networks: "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix", "unixgram".
  *
- * Connections, listeners, packet connections and descriptors to wait for are counted: each comes with one reference, _ref adds one, _unref gives one
- * up and accepts NULL, closing with the last. _close ends I/O for everyone at once and gives up the caller's reference.
- * Any goroutine or thread may use one. Reading and writing go on beside each other; several that read (write, accept) are
- * served in turn.
+ * Connections, listeners, packet connections and descriptors to wait for are counted: each comes with one reference, _ref adds
+ * one, _unref gives one up and accepts NULL, closing with the last. _close ends I/O for everyone at once and gives up the
+ * caller's reference. Any goroutine or thread may use one. Reading and writing go on beside each other; several that read
+ * (write, accept) are served in turn.
  *
  * Calls that wait end with -ETIMEDOUT when their deadline passes, also one set meanwhile, and with -ECANCELED when the object
  * is closed; with a deadline that has passed they do nothing. SIGPIPE is never raised. Blocking calls may reschedule (core.h).
