@@ -9,7 +9,8 @@ import sys
 import tempfile
 import threading
 
-from tap import end, result, run
+from servers import become
+from tap import end, result, run, timed
 
 DEAD = 300              # seconds: what takes so long hangs
 
@@ -131,7 +132,8 @@ def on_httpd(program, httpd, procs):
                 f.write(''.join('<p><a href="%d.html">x</a>' % ((i + k) % 200) for k in range(1, 20)))
         with open(os.path.join(root, 'index.html'), 'a') as f:
             f.write('<a href=b/0.html>web</a>')
-        server = subprocess.Popen([httpd, '127.0.0.1:0', root], stdout=subprocess.PIPE, universal_newlines=True)
+        server = subprocess.Popen([httpd, '127.0.0.1:0', root], stdout=subprocess.PIPE, universal_newlines=True,
+                                  preexec_fn=become(None, signal.SIGKILL))
         try:
             url = 'http://' + server.stdout.readline().strip()
             done, sums, lines = crawl(program, url, procs=procs)
@@ -285,20 +287,24 @@ def breaks(program):
 
 
 def slow(program):
-    site = Site({})
-    with site:
-        stalls = {'/silent': b'', '/head': b'HTTP/1.1 200 OK\r\nContent-Ty',
-                  '/body': html('<a href="/seen">x</a>' + 'x' * 4000)[:-10]}
-        site.pages.update({'/': links(*stalls), '/seen': html(''), **{k: site.stall(v) for k, v in stalls.items()}})
-        done, _, lines = crawl(program, site.url, '-p', '2000')
-        expected = ['%s/: %s%s: Connection timed out' % (site.url, site.url, k) for k in sorted(stalls)]
-        result(done.returncode == 1 and lines == expected and '/seen' in site.asked, 'a page that does not come is broken', lines,
-               done.stderr)
-    site = Site({})
-    with site:
-        site.pages.update({'/': links('/none', '/stall'), '/stall': site.stall()})
-        done, sums, lines = crawl(program, site.url, '-t', '1000', '-p', '%d' % (DEAD * 1000))
-        result(done.returncode == 1 and len(lines) == 1 and sums == (2, 1, 0, '; out of time'), 'out of time', done.stderr, lines)
+    def stalling(ms):
+        site = Site({})
+        with site:
+            stalls = {'/silent': b'', '/head': b'HTTP/1.1 200 OK\r\nContent-Ty',
+                      '/body': html('<a href="/seen">x</a>' + 'x' * 4000)[:-10]}
+            site.pages.update({'/': links(*stalls), '/seen': html(''), **{k: site.stall(v) for k, v in stalls.items()}})
+            done, _, lines = crawl(program, site.url, '-p', str(ms))
+            expected = ['%s/: %s%s: Connection timed out' % (site.url, site.url, k) for k in sorted(stalls)]
+            return done.returncode == 1 and lines == expected and '/seen' in site.asked, lines, done.stderr
+    timed('a page that does not come is broken', stalling, 1000, 10000)
+
+    def limited(ms):
+        site = Site({})
+        with site:
+            site.pages.update({'/': links('/none', '/stall'), '/stall': site.stall()})
+            done, sums, lines = crawl(program, site.url, '-t', str(ms), '-p', '%d' % (DEAD * 1000))
+            return done.returncode == 1 and len(lines) == 1 and sums == (2, 1, 0, '; out of time'), done.stderr, lines
+    timed('out of time', limited, 500, 10000)
     site = Site({})
     with site:
         site.pages['/'] = site.stall()

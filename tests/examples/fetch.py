@@ -4,13 +4,15 @@ import hashlib
 import http.server
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 
-from tap import end, result, run
+from servers import become
+from tap import end, result, run, timed
 
 ENV = {k: v for k, v in os.environ.items() if not k.lower().endswith('_proxy')}
 
@@ -35,7 +37,8 @@ def on_httpd(program, httpd, procs):
         for i, size in enumerate(sizes):
             with open(os.path.join(root, str(i)), 'wb') as f:
                 f.write(chance.randbytes(size))
-        server = subprocess.Popen([httpd, '127.0.0.1:0', root], stdout=subprocess.PIPE, universal_newlines=True)
+        server = subprocess.Popen([httpd, '127.0.0.1:0', root], stdout=subprocess.PIPE, universal_newlines=True,
+                                  preexec_fn=become(None, signal.SIGKILL))
         try:
             url = 'http://' + server.stdout.readline().strip()
             order = list(range(len(sizes))) * 3
@@ -145,13 +148,16 @@ def bad_ones(program):
                   '- ', '200 1000000 '] * 3
         right = [line.startswith(start) and line.endswith(url) for line, start, url in zip(lines, starts, urls)]
         result(done.returncode == 1 and len(lines) == len(urls) and all(right), 'good ones and bad ones, mixed', lines[:12])
-    with Site() as site:
-        u = site.url
-        urls = [u + '/stall', u + '/ok/3', u + '/half/100000', u + '/ok/4'] * 2
-        done, lines = fetch(program, urls, '-t', '2000', '-n', '20')
-        starts = ['- ', '200 3 ', '- ', '200 4 '] * 2
-        result(done.returncode == 1 and len(lines) == 8 and all(line.startswith(s) for line, s in zip(lines, starts)) and
-               all('timed out' in line for line in lines[::2]), 'those that stall are given up', lines)
+
+    def stalling(ms):
+        with Site() as site:
+            u = site.url
+            urls = [u + '/stall', u + '/ok/3', u + '/half/100000', u + '/ok/4'] * 2
+            done, lines = fetch(program, urls, '-t', str(ms), '-n', '20')
+            starts = ['- ', '200 3 ', '- ', '200 4 '] * 2
+            return (done.returncode == 1 and len(lines) == 8 and all(line.startswith(s) for line, s in zip(lines, starts)) and
+                    all('timed out' in line for line in lines[::2]), lines)
+    timed('those that stall are given up', stalling, 1000, 10000)
 
 
 def bad_calls(program):

@@ -7,7 +7,7 @@ import tempfile
 import threading
 
 from servers import Postgres
-from tap import end, result, run
+from tap import end, result, run, timed
 
 
 def pg(program, conninfo, statements, *options, procs=2):
@@ -63,15 +63,21 @@ def failures(program, db):
 
 def deadlines(program, db):
     slow = 'select pg_sleep(1000), 77'
-    done, lines, errors = pg(program, db, ['select 1'] * 4 + [slow] * 3, '-c', '4', '-t', '2000')
-    result(done.returncode == 1 and lines == ['1'] * 4 and errors == ['pg: line %d: out of time' % i for i in (5, 6, 7)],
-           'what takes too long is cancelled', lines, errors)
+
+    def cancelled(ms):
+        done, lines, errors = pg(program, db, ['select 1'] * 4 + [slow] * 3, '-c', '4', '-t', str(ms))
+        return (done.returncode == 1 and lines == ['1'] * 4 and errors == ['pg: line %d: out of time' % i for i in (5, 6, 7)],
+                lines, errors)
+    timed('what takes too long is cancelled', cancelled, 1000, 10000)
     done, lines, _ = pg(program, db, ["select count(*) from pg_stat_activity where query like '%pg_sleep(1000), 77' and "
                                       "state = 'active'"])
     result(lines == ['0'], 'in the server, too', lines, done.stderr)
-    pid = 'select pg_backend_pid()'
-    done, lines, errors = pg(program, db, [slow, pid, slow, pid], '-c', '1', '-t', '500')
-    result(len(lines) == 2 and len(set(lines)) == 1, 'and the connection is as good as before', lines, errors)
+
+    def goes_on(ms):
+        pid = 'select pg_backend_pid()'
+        done, lines, errors = pg(program, db, [slow, pid, slow, pid], '-c', '1', '-t', str(ms))
+        return len(lines) == 2 and len(set(lines)) == 1, lines, errors
+    timed('and the connection is as good as before', goes_on, 300, 5000)
 
 
 class Fake:

@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 
-from servers import Redis
-from tap import end, result, run
+from servers import Redis, become
+from tap import end, result, run, timed
 
 DEAD = 300              # seconds: what takes so long hangs
 
@@ -82,7 +82,7 @@ def failures(program, path):
 class Follower:
     def __init__(self, program, path, *channels):
         self.process = subprocess.Popen([program, path, 'follow', *channels], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        universal_newlines=True)
+                                        universal_newlines=True, preexec_fn=become(None, signal.SIGKILL))
         self.followed = [self.process.stderr.readline() for _ in channels]
 
     def __enter__(self):
@@ -168,10 +168,12 @@ def strange(program):
             ('answers nonsense', says(b'*2\r\n$-7\r\nx'), 0, 'rotocol'),
             ('answers other things', ends_with(b'+OK\r\n' * 5 + b'$-1\r\n' * 5 + b'*-1\r\n' * 5 + b':1\r\n' * 85, 100), 85,
              'no number')):
-        with Fake(do) as f:
-            done = run(program, '-t', '400' if 'timed' in why else '300000', f.address, 'count', 'k', input=lines)
-            result(done.returncode == 1 and done.stdout == '%d\n' % counted and why in done.stderr, 'a server that ' + what,
-                   done.stdout, done.stderr)
+        def attempt(ms):
+            with Fake(do) as f:
+                done = run(program, '-t', str(ms), f.address, 'count', 'k', input=lines)
+                return (done.returncode == 1 and done.stdout == '%d\n' % counted and why in done.stderr, done.stdout,
+                        done.stderr)
+        timed('a server that ' + what, attempt, *((300, 5000) if 'timed' in why else (300000,)))
     for what, do, why in (('goes', ends_with(b''), 'reset'), ('is another', says(b'HTTP/1.1 400 Bad Request\r\n\r\n'), 'rotocol'),
                           ('wants none of it', says(b'-NOPERM no\r\n'), 'rotocol')):
         with Fake(do) as f:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 
+from servers import become
 from tap import end, result, run
 
 PATIENT = 600000        # milliseconds, which nobody here takes
@@ -25,7 +26,8 @@ OK = bytes([5, 0])
 class Proxy:
     def __init__(self, program, *options, patience=PATIENT, procs=2):
         self.process = subprocess.Popen([program, '-t', str(patience), *options, '127.0.0.1:0'], stdout=subprocess.PIPE,
-                                        universal_newlines=True, env=dict(os.environ, GOMAXPROCS=str(procs)))
+                                        universal_newlines=True, env=dict(os.environ, GOMAXPROCS=str(procs)),
+                                        preexec_fn=become(None, signal.SIGKILL))
         host, port = self.process.stdout.readline().strip().split(':')
         self.address = host, int(port)
 
