@@ -35,7 +35,8 @@ void net_pool_forget(void)
 
 struct net_desc *net_desc_at(uint32_t index)
 {
-	return &gort__load_relaxed(&chunks[index / CHUNK])[index % CHUNK];
+	/* pairs with the release in more: the tag came by way of the kernel, which is no order that the language knows */
+	return &gort__load_acquire(&chunks[index / CHUNK])[index % CHUNK];
 }
 
 bool net_desc_each(bool (*fn)(struct net_desc *d, void *arg), void *arg)
