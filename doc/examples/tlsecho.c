@@ -3,12 +3,12 @@
  * An echo server and its client, as echo.c, but over TLS, with OpenSSL.
  *
  *     tlsecho serve ADDRESS CERTIFICATE KEY [MS]       prints the address it listens at (":0" takes a free port), serves for ever
- *     tlsecho talk ADDRESS AUTHORITIES HOST CONNS LINES
+ *     tlsecho talk ADDRESS AUTHORITIES HOST CONNS LINES [MS]
  *
  * CERTIFICATE, KEY and AUTHORITIES are files in PEM. The server lets a client go that has not shaken hands, said something, or
- * taken what it gets, within MS milliseconds (60000), and says on stderr what went wrong. The client has CONNS connections
- * at once send LINES lines each; the certificate must be for HOST, by one of AUTHORITIES. What makes OpenSSL wait with the others'
- * goroutines: tlsconn.c.
+ * taken what it gets, within MS milliseconds (60000), and says on stderr what went wrong. The client has CONNS connections at
+ * once send LINES lines each, with as much patience; the certificate must be for HOST, by one of AUTHORITIES. What makes OpenSSL
+ * wait with the others' goroutines: tlsconn.c.
  */
 #include <gort/sync.h>
 
@@ -178,8 +178,12 @@ GORT_MAIN(argc, argv)
 		patience = ms * GORT_MILLISECOND;
 		return serve_all(argv[2], argv[3], argv[4]);
 	}
-	if (argc == 7 && strcmp(argv[1], "talk") == 0 && number(argv[5], &conns) && number(argv[6], &lines))
+	if ((argc == 7 || (argc == 8 && number(argv[7], &ms))) && strcmp(argv[1], "talk") == 0 && number(argv[5], &conns) &&
+	    number(argv[6], &lines)) {
+		patience = ms * GORT_MILLISECOND;
 		return talk_all(argv[2], argv[3], argv[4], conns, lines);
-	fprintf(stderr, "usage: tlsecho serve ADDRESS CERTIFICATE KEY [MS] | tlsecho talk ADDRESS AUTHORITIES HOST CONNS LINES\n");
+	}
+	fprintf(stderr, "usage: tlsecho serve ADDRESS CERTIFICATE KEY [MS] | "
+		"tlsecho talk ADDRESS AUTHORITIES HOST CONNS LINES [MS]\n");
 	return 2;
 }

@@ -13,6 +13,7 @@ from servers import Redis, become
 from tap import end, result, run, timed
 
 DEAD = 300              # seconds: what takes so long hangs
+PATIENT = '3600000'     # milliseconds, which nothing here takes unless the machine stands still
 
 
 class Plain:
@@ -49,7 +50,7 @@ def counts(program, path, procs):
     chance = random.Random(procs)
     lines = ['%x' % int(chance.expovariate(0.1)) for _ in range(20000)] + ['', 'two words', '%s %n %b', '"\'\\']
     env = dict(os.environ, GOMAXPROCS=str(procs))
-    done = run(program, path, 'count', 'k%d' % procs, input='\n'.join(lines) + '\n', env=env)
+    done = run(program, '-t', PATIENT, path, 'count', 'k%d' % procs, input='\n'.join(lines) + '\n', env=env)
     with Plain(path) as p:
         got = p.ask('HGETALL', 'k%d' % procs)
         commands = p.ask('INFO', 'clients')
@@ -58,7 +59,7 @@ def counts(program, path, procs):
            done.stdout)
     result(got == collections.Counter(lines), 'each is counted', len(got), commands)
     large = ['x' * n for n in (1 << 20, 3 << 20, 5, 1 << 16)] * 3
-    done = run(program, path, 'count', 'large', input='\n'.join(large), env=env)
+    done = run(program, '-t', PATIENT, path, 'count', 'large', input='\n'.join(large), env=env)
     with Plain(path) as p:
         got = [p.ask('HGET', 'large', k) for k in set(large)]
         p.ask('DEL', 'large')
@@ -69,20 +70,20 @@ def failures(program, path):
     with Plain(path) as p:
         p.ask('SET', 'text', 'x')
         p.ask('HSET', 'words', 'a', 'b')
-    done = run(program, path, 'count', 'text', input='a\nb\n')
+    done = run(program, '-t', PATIENT, path, 'count', 'text', input='a\nb\n')
     result(done.returncode == 1 and done.stdout == '0\n' and 'WRONGTYPE' in done.stderr and done.stderr.count('\n') == 1,
            'what the server says against it is told, once', done.stderr)
-    done = run(program, path, 'count', 'words', input='a\nb\n')
+    done = run(program, '-t', PATIENT, path, 'count', 'words', input='a\nb\n')
     result(done.returncode == 1 and done.stdout == '1\n' and 'not an integer' in done.stderr, 'the others count all the same',
            done.stderr)
-    done = run(program, path, 'count', 'none', input='')
+    done = run(program, '-t', PATIENT, path, 'count', 'none', input='')
     result(done.returncode == 0 and done.stdout == '0\n', 'no lines at all', done.stderr)
 
 
 class Follower:
     def __init__(self, program, path, *channels):
-        self.process = subprocess.Popen([program, path, 'follow', *channels], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        universal_newlines=True, preexec_fn=become(None, signal.SIGKILL))
+        self.process = subprocess.Popen([program, '-t', PATIENT, path, 'follow', *channels], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, universal_newlines=True, preexec_fn=become(None, signal.SIGKILL))
         self.followed = [self.process.stderr.readline() for _ in channels]
 
     def __enter__(self):
@@ -99,18 +100,18 @@ def follows(program, path):
                a.followed, b.followed)
         n = 2000
         texts = ['message %d' % i for i in range(n)]
-        done = run(program, path, 'publish', 'two', input='\n'.join(texts))
+        done = run(program, '-t', PATIENT, path, 'publish', 'two', input='\n'.join(texts))
         result(done.returncode == 0 and done.stdout == '%d\n' % (2 * n), 'each message goes to both', done.stdout, done.stderr)
         heard = [f.process.stdout.readline() for f in (a, b) for _ in range(n)]
         expected = sorted('two %s\n' % t for t in texts)
         result(sorted(heard[:n]) == expected and sorted(heard[n:]) == expected, 'and arrives', heard[:3])
-        done = run(program, path, 'publish', 'one', input='x' * 1000000)
+        done = run(program, '-t', PATIENT, path, 'publish', 'one', input='x' * 1000000)
         got = a.process.stdout.readline()
         result(done.stdout == '1\n' and got == 'one ' + 'x' * 1000000 + '\n', 'a large one', done.stdout, got[:50])
         for f, signo in ((a, signal.SIGINT), (b, signal.SIGTERM)):
             f.process.send_signal(signo)
             result(f.process.wait(DEAD) == 0, 'until %s' % signo.name, f.process.returncode)
-    done = run(program, path, 'publish', 'two', input='x')
+    done = run(program, '-t', PATIENT, path, 'publish', 'two', input='x')
     result(done.stdout == '0\n' and done.returncode == 0, 'then nobody hears', done.stdout)
 
 
@@ -173,11 +174,11 @@ def strange(program):
                 done = run(program, '-t', str(ms), f.address, 'count', 'k', input=lines)
                 return (done.returncode == 1 and done.stdout == '%d\n' % counted and why in done.stderr, done.stdout,
                         done.stderr)
-        timed('a server that ' + what, attempt, *((300, 5000) if 'timed' in why else (300000,)))
+        timed('a server that ' + what, attempt, *((300, 5000) if 'timed' in why else (PATIENT,)))
     for what, do, why in (('goes', ends_with(b''), 'reset'), ('is another', says(b'HTTP/1.1 400 Bad Request\r\n\r\n'), 'rotocol'),
                           ('wants none of it', says(b'-NOPERM no\r\n'), 'rotocol')):
         with Fake(do) as f:
-            done = run(program, f.address, 'follow', 'x')
+            done = run(program, '-t', PATIENT, f.address, 'follow', 'x')
             result(done.returncode == 1 and why in done.stderr, 'a server to follow that ' + what, done.stderr)
 
 

@@ -64,7 +64,7 @@ def client_context(certificate):
 
 def talks(program, server, certificate, conns):
     lines = 20
-    done = run(program, 'talk', server.text, certificate.path, 'echo.test', conns, str(lines))
+    done = run(program, 'talk', server.text, certificate.path, 'echo.test', conns, str(lines), str(PATIENT))
     total = int(conns) * lines
     result(done.returncode == 0 and done.stdout == '%d of %d lines came back\n' % (total, total),
            'all that %s clients of its own send comes back' % conns, done.stdout + done.stderr)
