@@ -222,6 +222,9 @@ struct curl_multi *curl_multi_new(long connections)
 	curl_multi_setopt(m->multi, CURLMOPT_TIMERFUNCTION, on_timer);
 	curl_multi_setopt(m->multi, CURLMOPT_TIMERDATA, m);
 	curl_multi_setopt(m->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
+	/* else it keeps four for each transfer under way, and closes what is more just when there are few */
+	if (connections > 0)
+		curl_multi_setopt(m->multi, CURLMOPT_MAXCONNECTS, connections);
 	if (gort_waitgroup_go(&m->goroutines, drive, m) == 0)
 		return m;
 none:
