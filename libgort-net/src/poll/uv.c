@@ -33,7 +33,10 @@
 _Static_assert((int)UV_READABLE == NET_EVENT_READ && (int)UV_WRITABLE == NET_EVENT_WRITE && (int)NET_ASKED == BOTH,
 	"the one is the other");
 
-/* How often those who look in passing may find a descriptor ready that nobody waits for, before it is taken out of the set. */
+/*
+ * How many times in a row a descriptor may be ready while nobody waits for it, before it is taken out of the set. Mostly whoever
+ * it was told to is about to read it, and to wait again; to look a few times in vain is cheaper than to change the set twice.
+ */
 #define PATIENCE 8
 #define CLOSING_MOST 64         /* handles to be freed, for which one who sleeps is not woken */
 
@@ -47,7 +50,7 @@ struct watch {
 	uint32_t word;                  /* arm.h; atomic */
 	uint32_t on;                    /* what the loop watches */
 	uint32_t told;                  /* NET_EVENT_..., in the list of events if not 0 */
-	uint32_t stale;                 /* how often in a row it was ready for nobody */
+	uint32_t stale;                 /* how often in a row it was ready in a direction that nobody waits for */
 	uint64_t tag;                   /* fixed */
 	int fd;                         /* fixed */
 	bool foreign;                   /* fixed */
@@ -62,7 +65,6 @@ static struct poller {
 	struct watch *first, *last;     /* events that nobody has got yet */
 	uint32_t closing;               /* handles that libuv has still to let go */
 	bool stir;                      /* the loop has to be run before anybody sleeps */
-	bool patient;                   /* it is run in passing */
 	int wake[2];
 	struct poller *let_go;          /* of a parent process */
 	struct watch **chunks[CHUNKS];  /* written under the lock; acquire. The watches of SLOTS numbers, NULL: none */
@@ -211,16 +213,17 @@ static void ready(uv_poll_t *h, int status, int what)
 	uint32_t is = status == 0 && (what & (int)BOTH) != 0 ? (uint32_t)what & BOTH : BOTH;
 	uint32_t told = net_arm_tell(&w->word, is), stale = is & w->on & ~told;
 
-	if (told != 0) {
-		w->stale = 0;
+	if (told != 0)
 		tell(w, told | (status != 0 ? NET_EVENT_END : 0));
-	}
 	if (status != 0) {
 		/* an error. The loop has stopped it, and who asks again has to have it started again */
 		w->on = 0;
 		uv_poll_stop(h);
 		watch_for(w, net_arm_off(&w->word, BOTH));
-	} else if (stale != 0 && !(the->patient && w->stale++ < PATIENCE)) {
+	} else if (stale == 0) {
+		w->stale = 0;
+	} else if (++w->stale > PATIENCE) {
+		w->stale = 0;
 		watch_for(w, net_arm_off(&w->word, stale));
 	}
 }
@@ -356,8 +359,8 @@ void net_poll_remove(int fd)
 
 /* --- waiting --- */
 
-/* Under lock. patient: there will be another look soon. */
-static void run(bool patient)
+/* Under lock. */
+static void run(void)
 {
 	struct net_queued *q;
 
@@ -366,7 +369,6 @@ static void run(bool patient)
 		the->taken = q->next;
 		apply(watch_of(q));
 	}
-	the->patient = patient;
 	the->stir = false;
 	uv_run(&the->loop, UV_RUN_NOWAIT);
 }
@@ -414,11 +416,11 @@ static uint32_t look(struct net_event *events)
 	uint32_t n;
 	bool wake;
 
-	/* somebody else looks, or is about to sleep and does so before, or changes something: the next time, then */
+	/* somebody else looks, or is about to sleep and looks before, or changes something: the next time, then */
 	if (!gort__lock_try(&the->lock))
 		return 0;
 	if (the->first == NULL)
-		run(true);
+		run();
 	n = collect(events);
 	/* what is left, or has to be put into the set, is for the next one, and he may sleep */
 	wake = (the->first != NULL || the->stir) && net_queue_sleeps(&the->queue);
@@ -437,7 +439,7 @@ static uint32_t sleep_and_look(struct net_event *events, gort_time until)
 	take(net_queue_take(&the->queue));
 	/* libuv knows of some more things that have to be done first */
 	if (the->first == NULL && (the->stir || the->taken != NULL || uv_backend_timeout(&the->loop) == 0))
-		run(false);
+		run();
 	n = collect(events);
 	sleeps = n == 0 && !the->stir && net_queue_sleep(&the->queue);
 	gort__lock_unlock(&the->lock);
@@ -447,7 +449,7 @@ static uint32_t sleep_and_look(struct net_event *events, gort_time until)
 	gort__lock_lock(&the->lock);
 	take(net_queue_wake(&the->queue));
 	if (the->first == NULL)
-		run(false);
+		run();
 	n = collect(events);
 	gort__lock_unlock(&the->lock);
 	return n;
