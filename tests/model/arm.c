@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Arming without edges (libgort-net/src/poll/arm.h), together with the readiness word (ready.h), as uv.c and net_wait use them:
- * somebody waits for bytes, which arrive, one after the other; the poller sleeps, is woken, and takes what is asked for into its
- * set, and out of it what nobody waits for; another looks in passing; a wait's deadline passes. Nobody sleeps while there is
- * something to read, and the poller does not turn round and round over what nobody reads. And a watch that is removed, its
- * number being used again at once, is not touched any more.
+ * somebody waits for bytes, which arrive, one after the other; the poller sleeps, is woken, takes what is asked for into its set,
+ * and out of it what nobody waits for (at once: uv.c's patience is none here); another looks in passing; what an earlier wait
+ * has asked for is still in force, its deadline having passed. Nobody sleeps while there is something to read, and the poller
+ * does not turn round and round over what nobody reads. And a watch that is removed, its number being used again at once, is
+ * not touched any more.
  *
  * The functions make the same steps in the same order as those of uv.c that have their names. The kernel's part is bytes
  * under a lock, whether the set has the descriptor, and a word that the one who sleeps waits on: KERNEL when something in the
@@ -40,7 +41,6 @@ static uint32_t events;                 /* KERNEL, WAKE */
 static uint32_t got;                    /* the reader's own */
 static uint32_t to_read;
 static uint32_t turns;                  /* of the poller, in which nothing was told; its own */
-static uint64_t timed;                  /* the ticket that the timer knows; 0: none yet */
 static bool kicked, only_looks, sleeps_anyway, look_forgets, off_by_halves, keeps_stale, keeps_queued, wakes_never;
 
 static void show_word(char *buf, size_t size, uint64_t w)
@@ -63,7 +63,6 @@ static void setup(void)
 	memset(&g, 0, sizeof g);
 	queue = taken = NULL;
 	lock = kernel = bytes = in_set = events = got = turns = 0;
-	timed = 0;
 	to_read = 1;
 	kicked = only_looks = sleeps_anyway = look_forgets = off_by_halves = keeps_stale = keeps_queued = wakes_never = false;
 	model_name(&r.word, "word", show_word);
@@ -79,7 +78,6 @@ static void setup(void)
 	model_name(&bytes, "bytes", NULL);
 	model_name(&in_set, "in set", NULL);
 	model_name(&events, "events", NULL);
-	model_name(&timed, "timer's ticket", NULL);
 }
 
 static void setup_two(void)
@@ -386,7 +384,6 @@ static void reader(void)
 			continue;
 		}
 		poll_arm(&watches[0], READ);
-		gort__store_release(&timed, ticket);
 		while (gort__load_acquire(&g.note) == 0)
 			gort__os_futex_wait(&g.note, 0, GORT_FOREVER);
 		gort__store_relaxed(&g.note, 0);
@@ -412,14 +409,6 @@ static void arrives_twice(void)
 	kernel_arrives();
 }
 
-static void times_out(void)
-{
-	uint64_t ticket = gort__load_acquire(&timed);
-
-	if (ticket != 0 && gort__ticket_claim(&g, ticket))
-		ready(&g);
-}
-
 /* --- faults --- */
 
 static void asking_by_a_look(void) { only_looks = true; }
@@ -442,8 +431,6 @@ static const model_test tests[] = {
 	  .lengthy = true },
 	{ "a byte is there, and another looks", setup_stale, { READER, SLEEPER, { "looker", looks } }, finish, .lengthy = true },
 	{ "a byte arrives, another looks", setup, { READER, SLEEPER, { "peer", arrives }, { "looker", looks } }, finish,
-	  .lengthy = true },
-	{ "a byte arrives, a deadline passes", setup, { READER, SLEEPER, { "peer", arrives }, { "timer", times_out } }, finish,
 	  .lengthy = true },
 	{ "one watch asks, another is removed", setup, { SLEEPER, { "asker", asks }, { "remover", removes } }, finish_asleep },
 	{ "one watch asks, another is removed, and one looks", setup,
