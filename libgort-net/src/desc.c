@@ -208,6 +208,9 @@ int net_wait(struct net_desc *d, int dir, gort_time until)
 		armed = net_ready_arm(&r->ready, gp, ticket);
 	gort__lock_unlock(&d->lock);
 	r->drained = false;
+	/* ours until net_end; it cannot fail */
+	if (!NET_POLL_EDGES && armed && until == GORT_FOREVER)
+		net_poll_arm(d->fd, net_desc_tag(d), 1u << dir);
 	if (!armed) {
 		gp->cpu = 0;
 		gort__ticket_claim(gp, ticket);         /* nobody knows of it */
@@ -294,7 +297,7 @@ void net_give_up(struct net_desc *d, int *fd_out)
 
 	/* before the number can be another's: events from now on are nobody's */
 	gort__add_relaxed(&d->seq, 1);
-	if ((kind == NET_FOREIGN || fd_out != NULL) && net_current(d))
+	if ((!NET_POLL_EDGES || kind == NET_FOREIGN || fd_out != NULL) && net_current(d))
 		net_poll_remove(fd);
 	if (fd_out != NULL)
 		*fd_out = fd;

@@ -118,7 +118,10 @@ void net_give_up(struct net_desc *d, int *fd_out);      /* its number, after the
 /* 0: the caller's turn; else a negative errno, and nothing to end. */
 int net_begin(struct net_desc *d, int dir);
 void net_end(struct net_desc *d, int dir);
-/* Blocks until there may be something. 0: try again; else -ETIMEDOUT or -ECANCELED. until: at most until then; -EAGAIN. */
+/*
+ * Blocks until there may be something. 0: try again; else -ETIMEDOUT or -ECANCELED. until: at most until then, for what is there
+ * but not to be had at the moment; -EAGAIN.
+ */
 int net_wait(struct net_desc *d, int dir, gort_time until);
 /* For the directions whose bits are set. 0, -ECANCELED or -EBADF. */
 int net_set_deadline(struct net_desc *d, unsigned dirs, gort_time t);

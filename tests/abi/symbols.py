@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""symbols.py LIBRARY.so LIBRARY-FOLDER SOVERSION: a shared object's symbols against its map and its headers"""
+"""symbols.py LIBRARY.so LIBRARY-FOLDER SOVERSION POLLER: a shared object's symbols against its map and its headers
+
+POLLER is the library that the poller is taken from, as in libuv.so.1: libuv, or none.
+"""
 import glob
 import os
 import re
@@ -56,7 +59,7 @@ def declared(folder):
     return set(re.findall(r'\bGORT_API\b[^;{]*?\b(gort_\w+)\(', text))
 
 
-def main(library, folder, soversion):
+def main(library, folder, soversion, poller):
     if not shutil.which('readelf'):
         print('1..0 # SKIP no readelf here')
         return 0
@@ -83,6 +86,15 @@ def main(library, folder, soversion):
     want = 'lib%s.so.%s' % (name, soversion)
     result({'it is ' + (soname.group(1) if soname else 'missing')} if not soname or soname.group(1) != want else set(),
            'its soname is ' + want)
+    needed = re.findall(r'NEEDED.*\[(.*)\]', dynamic)
+    wants = poller if name == 'gort-net' else 'none'
+    result({'it needs ' + n for n in needed if n.startswith('libuv') and wants != 'libuv'} |
+           ({'it does not'} if wants == 'libuv' and not any(n.startswith('libuv.so') for n in needed) else set()),
+           'needs libuv' if wants == 'libuv' else 'needs no libuv')
+    # nothing points back
+    stands = {'core': [], 'context': ['core', 'chan']}.get(name[5:], ['core'])
+    result({'it needs ' + n for n in needed if n.startswith('libgort-') and n[8:].split('.')[0] not in stands},
+           'needs no other of ours than ' + (', '.join(stands) or 'none'))
     result({'TEXTREL'} if 'TEXTREL' in dynamic else set(), 'code without relocations')
     stack = re.search(r'GNU_STACK.* (R\S*)\s+0x', readelf('-l', library))
     result({'the mark is missing'} if not stack else {'flags ' + stack.group(1)} if 'E' in stack.group(1) else set(),

@@ -112,7 +112,9 @@ def installed(source, build, work, libraries):
     strange = [f for f in built(runtime, '*') if os.path.isfile(f) and '.so.' not in f]
     if strange:
         sys.exit('not for running programs: %s' % strange)
-    env = dict(os.environ, PKG_CONFIG_LIBDIR=os.path.dirname(pcs[0]), PKG_CONFIG_SYSROOT_DIR=root, PKG_CONFIG_PATH='')
+    # ours first; the system's, for what libuv is to a build that stands on it
+    there = os.pathsep.join([os.path.dirname(pcs[0]), run('pkg-config', '--variable', 'pc_path', 'pkg-config').strip()])
+    env = dict(os.environ, PKG_CONFIG_LIBDIR=there, PKG_CONFIG_SYSROOT_DIR=root, PKG_CONFIG_PATH='')
 
     def flags(*words):
         return shlex.split(run('pkg-config', *words, 'gort-chan', 'gort-sync', 'gort-context', 'gort-net', env=env))

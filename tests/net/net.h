@@ -73,6 +73,20 @@ static inline ptrdiff_t end_read(struct reader *r)
 	return r->result;
 }
 
+/*
+ * The descriptors that the poller's library keeps for as long as the process lives, TEST_POLLER_KEEPS of them, are there
+ * afterwards, and nothing else is. Outside goroutines.
+ */
+static inline void poller_once(void)
+{
+	char addr[64];
+	gort_listener *l = listen_tcp(addr);
+
+	if (l != NULL)
+		expect_eq(gort_listener_close(l), 0);
+	gort_shutdown();
+}
+
 /* Fills the way to the peer until a write of one byte more would wait. */
 static inline void fill_up(gort_conn *c)
 {

@@ -2,6 +2,7 @@
 /* The scheduler with a poller: nobody is forgotten, whoever computes, blocks or sleeps meanwhile; and nothing is done at rest. */
 #include "net.h"
 
+#include <sys/eventfd.h>
 
 /* --- with others that keep the processors --- */
 
@@ -271,11 +272,43 @@ static void reads_for_ever(void *arg)
 	count_up(&out);
 }
 
+/*
+ * Ready, and nobody waits any more: a connection with bytes that nobody reads, one end of it waited for to be written, an
+ * event of somebody else's, and one whose number has been given up while a copy keeps it ready.
+ */
+static bool leave_ready(void)
+{
+	int event = eventfd(0, EFD_CLOEXEC), copy = dup(event);
+	uint64_t one = 1;
+	gort_conn *c[2];
+	gort_fd *f, *g;
+	char b;
+
+	if (!tcp_pair(c) || gort_fd_open(&f, event) != 0 || gort_fd_open(&g, copy) != 0)
+		return false;
+	/* each has been waited for in vain once, and is asked for from then on */
+	gort_conn_set_read_deadline(c[1], gort_deadline(GORT_MILLISECOND));
+	if (gort_read(c[1], &b, 1) != -ETIMEDOUT)
+		return false;
+	for (int i = 0; i < 2; i++) {
+		if (gort_fd_wait(i ? f : g, GORT_READABLE, gort_deadline(GORT_MILLISECOND)) != -ETIMEDOUT)
+			return false;
+	}
+	if (gort_write(c[0], "abc", 3) != 3 || write(event, &one, sizeof one) != sizeof one)
+		return false;
+	gort_fd_close(g);
+	close(copy);
+	copy = dup(event);
+	/* and its number is somebody else's, who is at rest as well */
+	return dup2(block_pipe[0], copy) == copy && gort_fd_open(&g, copy) == 0 &&
+		gort_fd_wait(g, GORT_READABLE, gort_deadline(GORT_MILLISECOND)) == -ETIMEDOUT;
+}
+
 static int at_rest_main(void *arg)
 {
 	gort_conn *c[2];
 
-	if (!tcp_pair(c) || !tcp_pair(dead))
+	if (pipe(block_pipe) != 0 || !leave_ready() || !tcp_pair(c) || !tcp_pair(dead))
 		return 1;
 	asks(c[0], 0);
 	spawn(reads_for_ever, c[0]);

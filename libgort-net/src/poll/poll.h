@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What libgort-net asks of a poller. One file of this folder implements it, chosen when the library is configured
- * (-Dpoller); each function's contract stands here. All but init, fini and forget may be called by many threads at once.
+ * (-Dpoller); each function's contract stands here, and doc/design/pollers.md says what is behind it. All but init, fini and
+ * forget may be called by many threads at once.
+ *
+ * There are two kinds, by NET_POLL_EDGES, which Meson defines. Where it is 1 the system tells whenever something comes, and
+ * forgets what is closed. Where it is 0 it tells what is ready when it is asked, and has to be told what to forget. Which it
+ * is decides who arms: for our own connections nobody, or each wait. Other people's descriptors are armed for each wait.
  *
  * A tag is a number that comes back with each event. Events of a descriptor may come back, with its tag, until some time
  * after it has been removed or closed.
@@ -33,18 +38,26 @@ void net_poll_forget(void);
 
 /*
  * Edges of fd, for as long as it is open: an event whenever it becomes readable or writable, or more so, or ends, and one at
- * once for what it is already. 0, -EEXIST when fd is watched already, -EPERM when it is none that can be, or another
- * negative errno.
+ * once for what it is already. Without NET_POLL_EDGES: as net_poll_add_armed, and fd is our own and does not block. 0,
+ * -EEXIST when fd is watched already, -EPERM when it is none that can be, or another negative errno.
  */
 int net_poll_add(int fd, uint64_t tag);
-/* Fd is to be watched by net_poll_arm, and is not yet. Errors as net_poll_add's. */
+/* Fd, somebody else's, is to be watched by net_poll_arm, and is not yet. Its flags stay as they are. Errors as net_poll_add's. */
 int net_poll_add_armed(int fd, uint64_t tag);
 /*
- * One event, when fd is readable or writable, as what asks, or ends; at once if it is already. Takes the place of one asked
- * for before. what 0: none after all. 0 or a negative errno.
+ * Asks for one event for each direction in what (NET_EVENT_READ, _WRITE): when it is ready, or fd ends; at once if it is
+ * already. One event may be for both.
+ *
+ * For what net_poll_add has added, without NET_POLL_EDGES, a direction stays asked for until an event has said it, and
+ * neither an event of the other nor a call for the other does anything to that; it cannot fail. For what net_poll_add_armed
+ * has added it may: a call may take the place of the one before, and an event use up all that was asked for; so what is
+ * wanted is to be asked for together, and anew after each event. Then there is 0 or a negative errno.
  */
 int net_poll_arm(int fd, uint64_t tag, uint32_t what);
-/* Fd stays open, and is not watched any more. One that is closed needs no removing. */
+/*
+ * Fd is not watched any more. It is still open, and nobody arms it. With NET_POLL_EDGES one that is to be closed needs no
+ * removing; without, it does, before.
+ */
 void net_poll_remove(int fd);
 
 /*
