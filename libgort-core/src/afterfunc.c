@@ -372,6 +372,11 @@ bool gort__timer_up(gort__p *pp, gort_timer *t, const struct gort__heap_entry *e
 	if (gort__due_dead(&t->due, e->ticket))
 		return false;
 	gort__bias_lock(mp, &t->lock);
+	/* once more: freed meanwhile it may be about to be another one, which is written to without the lock until it is set */
+	if (gort__unlikely(gort__due_dead(&t->due, e->ticket))) {
+		gort__bias_unlock(mp, &t->lock);
+		return false;
+	}
 	switch (gort__due_up(&t->due, e->ticket, now, t->period)) {
 	case GORT__DUE_DEAD:
 		gort__bias_unlock(mp, &t->lock);
