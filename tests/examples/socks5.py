@@ -85,7 +85,7 @@ class Client:
         got = b''
         while len(got) < n:
             try:
-                piece = self.socket.recv(n - len(got))
+                piece = self.socket.recv(min(n - len(got), 65536))   # so much is allocated
             except ConnectionResetError:
                 return None
             if piece == b'':
