@@ -121,9 +121,8 @@ void gort__ready_polled(gort__m *mp, gort_g *list)
 		return;
 	}
 	note_cpu(pp);
-	if (gort__load_relaxed(&gort__sched.npidle) > 0) {
+	if (gort__load_relaxed(&gort__sched.npidle) > 0)
 		gort__enqueue_list(pp, list);
-	} else if (to_homes(pp, list)) {
+	else if (to_homes(pp, list))
 		gort__wake_someone();
-	}
 }

@@ -159,11 +159,10 @@ void net_end(struct net_desc *d, int dir)
 /* --- waits --- */
 
 /*
- * Where a reader best goes on: on the processor where its packets come in. To find that out costs a system
- * call, so it is done now and then, less often while the answer stays the same; and at random, or the two ends of a
- * connection, each of which changes the other's answer by moving, might change places for ever.
+ * Where a reader best goes on (gort/poller.h): on the processor where its packets come in. To find that out costs a system call,
+ * so it is done now and then, less often while the answer stays the same; and at random, or the two ends of a connection,
+ * each of which changes the other's answer by moving, might change places for ever.
  */
-
 static __attribute__((noinline)) void ask_cpu(struct net_desc *d, gort__m *mp)
 {
 	uint32_t cpu = net_os_incoming_cpu(d->fd);
@@ -181,7 +180,7 @@ static void moved(struct net_desc *d, uint32_t cpu)
 {
 	d->cpu = cpu;
 	d->ask_gap = NET_ASK_GAP_MIN;
-	d->ask_in = 256;    /* its peer will have followed by then */
+	d->ask_in = NET_ASK_GAP_MAX / 2;        /* its peer will have followed by then */
 }
 
 int net_wait(struct net_desc *d, int dir, gort_time until)
