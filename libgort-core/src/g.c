@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define CHUNK 1024              /* descriptors carved from one mapping, the first of them being its head */
-#define BATCH 64                /* moved between a P and the shared list at a time */
+#define BATCH 64                /* moved to a P from the shared list at a time */
+#define SPARE 2048              /* what a P keeps at most; they take memory wherever they are */
 
 struct chunk {
 	struct chunk *next;     /* the one made before; written before the chunk is published */
@@ -88,7 +89,7 @@ static gort_g *refill(gort__p *pp)
 	gort__lock_lock(&pool.lock);
 	gp = pool_take();
 	/* few at a time for a start: a descriptor taken here is a page touched */
-	while (gp != NULL && pp != NULL && pp->gfree_n < BATCH / 4) {
+	while (gp != NULL && pp != NULL && pp->gfree_n < (pool.free != NULL ? BATCH : BATCH / 4)) {
 		gort_g *more = pool_take();
 
 		if (more == NULL)
@@ -142,6 +143,8 @@ static inline gort_g *take(gort__p *pp)
 	gp = pp->gfree;
 	pp->gfree = gp->link;
 	pp->gfree_n--;
+	if (gort__likely(pp->gfree != NULL))
+		gort__prefetch(&pp->gfree->fn);         /* or the next call waits for its link */
 	return gp;
 }
 
@@ -197,8 +200,8 @@ void gort__g_free(gort__p *pp, gort_g *gp)
 	}
 	gp->link = pp->gfree;
 	pp->gfree = gp;
-	if (gort__unlikely(++pp->gfree_n >= 4 * BATCH))
-		give(pp, 2 * BATCH);
+	if (gort__unlikely(++pp->gfree_n >= SPARE))
+		give(pp, SPARE / 2);
 }
 
 void gort__g_set_name(gort_g *gp, const char *name)

@@ -684,7 +684,7 @@ void gort__ready_all(gort__m *mp, gort_g *list)
 		gort__enqueue_global(head, tail, n);
 }
 
-static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
+gort__m *gort__yield(gort__m *mp)
 {
 	gort_g *gp = mp->curg;
 	gort__p *pp = mp->p;
@@ -725,41 +725,63 @@ static __attribute__((noinline)) gort__m *yield_any(gort__m *mp)
 	return switch_to(mp, gp, next_local(pp));
 }
 
-/* May the switch from gp to next be made with none of what switch_to looks at? Not traced. */
-static inline bool plain_switch(gort__m *mp, gort_g *next)
+/* In turn with next_local: what its 16th decisions look at. Nothing in the global queue, and no stash. */
+static __attribute__((noinline)) bool something_odd(gort__p *pp)
 {
-	return gort__likely(gort__load_relaxed(&mp->hold.depth) == 1) && gort__likely(!in_exception(mp)) &&
-	       gort__likely(!(next->flags & (GORT__G_FRESH | GORT__G_STUCK))) &&
-	       gort__likely(!gort__load_acquire(&next->ctx.running));   /* pairs with ctx_switch */
+	return gort__load_relaxed(&pp->m->inbox) != NULL || gort__load_relaxed(&pp->mailed) > 0 || pp->timers.n > 0 ||
+	       gort__load_relaxed(&pp->retiring) || gort__load_relaxed(&pp->trim_due) || gort__poll_vacant() ||
+	       gort__load_relaxed(&gort__sched.orphaned) > 0 || (gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY);
 }
 
-static __attribute__((noinline)) gort__m *other_switch(gort__m *mp, gort_g *gp, gort_g *next)
+static __attribute__((noinline)) void yield_any(void)
 {
-	return switch_to(mp, gp, next);
+	gort__leave(gort__yield(gort__enter()));
+}
+
+static __attribute__((noinline)) void yield_entered(gort__m *mp)
+{
+	gort__leave(gort__yield(mp));
+}
+
+static __attribute__((noinline)) void yield_to(gort__m *mp, gort_g *gp, gort_g *next)
+{
+	gort__leave(switch_to(mp, gp, next));
 }
 
 /* The common case: one out of the ring, one into it, and nothing else to be seen to. */
-gort__m *gort__yield(gort__m *mp)
+void gort_yield(void)
 {
-	gort_g *gp = mp->curg, *next;
-	gort__p *pp = mp->p;
+	gort__m *mp = gort__m_self();
+	gort_g *gp, *next;
+	gort__p *pp;
 	void *save = NULL;
 	uint64_t tick;
 	int err;
 
-	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)))
-		return yield_any(mp);
+	if (gort__unlikely(mp == NULL || !gort__hold_try_enter(&mp->hold))) {
+		yield_any();
+		return;
+	}
+	gp = mp->curg;
+	pp = mp->p;
 	tick = pp->tick + 1;
-	if (gort__unlikely((tick & 15) == 0 || pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 ||
-			   gort__stash_len(&pp->stash) > 0 ||
-			   (gort__load_relaxed(&gort__sched.queued) | gort__load_relaxed(&gort__tracing)) != 0))
-		return yield_any(mp);
+	if (gort__unlikely((gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)) ||
+			   pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 || gort__stash_len(&pp->stash) > 0 ||
+			   (gort__load_relaxed(&gort__sched.queued) | gort__load_relaxed(&gort__tracing)) != 0 ||
+			   ((tick & 15) == 0 && something_odd(pp)))) {
+		yield_entered(mp);
+		return;
+	}
 	gort__store_relaxed(&pp->tick, tick);
 	pp->chain = 0;
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
 	next = gort__runq_rotate(&pp->runq, gp);
-	if (gort__unlikely(!plain_switch(mp, next)))
-		return other_switch(mp, gp, next);
+	/* pairs with ctx_switch */
+	if (gort__unlikely(in_exception(mp) || (next->flags & (GORT__G_FRESH | GORT__G_STUCK)) ||
+			   gort__load_acquire(&next->ctx.running))) {
+		yield_to(mp, gp, next);
+		return;
+	}
 	err = *mp->errno_at;
 	set_running_untraced(mp, next);
 	SAN_LEAVE(mp, next, &save);
@@ -767,12 +789,7 @@ gort__m *gort__yield(gort__m *mp)
 	SAN_ARRIVE(save);
 	mp = gort__m_self();
 	*mp->errno_at = err;
-	return mp;
-}
-
-void gort_yield(void)
-{
-	gort__leave(gort__yield(gort__enter()));
+	gort__leave_outermost(mp);      /* every switch is made at depth 1 */
 }
 
 /* --- g0 --- */

@@ -194,6 +194,12 @@ static inline void gort__leave(gort__m *mp)
 	gort__hold_leave(&mp->hold);
 }
 
+/* The same by who came in by gort__hold_try_enter, or just by a switch. */
+static inline void gort__leave_outermost(gort__m *mp)
+{
+	gort__hold_leave_outermost(&mp->hold);
+}
+
 /*
  * The biased lock (bias.h), by who has entered and holds no other one. gort__bias_lock stays on the thread. In what waits for
  * several, gort__bias_try them all, and before trying again release them and take the bias off the one that was not to be had.

@@ -112,6 +112,12 @@ static inline void gort__hold_leave(gort__hold *h)
 		gort__store_release(&h->depth, depth - 1);
 }
 
+/* The same by who knows that it is inside one call only. */
+static inline void gort__hold_leave_outermost(gort__hold *h)
+{
+	gort__store_release(&h->depth, 0);          /* pairs with the acquire in gort__hold_ask */
+}
+
 /* The holder announces that it is about to block in the user's code. It is outside the library. */
 static inline void gort__hold_announce(gort__hold *h, uint32_t depth)
 {
