@@ -193,7 +193,7 @@ void gort_chan_send(gort_chan *c, const void *elem)
 		memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
 		c->sendx = next_index(c, i);
 		gort__store_relaxed(&c->count, c->count + 1);
-		gort__leave(mp);
+		gort__leave_outermost(mp);
 		return;
 	}
 	send_entered(mp, c, elem);
@@ -212,7 +212,7 @@ int gort_chan_recv(gort_chan *c, void *elem)
 		memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
 		c->recvx = next_index(c, i);
 		gort__store_relaxed(&c->count, c->count - 1);
-		gort__leave(mp);
+		gort__leave_outermost(mp);
 		return 0;
 	}
 	return recv_entered(mp, c, elem);
