@@ -175,8 +175,28 @@ static __attribute__((noinline)) int recv_any(gort_chan *c, void *elem)
 }
 
 /*
- * A channel of our P's with room, or with values, and nobody waiting comes first: a word moved without a saved register or an
- * atomic operation. Anything else goes to the general form; nothing has been done by then.
+ * A peer that waits first in q, and can be given back to the scheduler with a few stores: off the queue and to be next.
+ * Entered, with a P. False: it is another kind, and nothing has been done.
+ */
+static inline bool wake_plainly(gort__m *mp, struct waitq *q, struct waiter *w)
+{
+	struct gort__runq *rq = (struct gort__runq *)mp->p;     /* as in gort__ready */
+	gort_g *gp = w->g;
+
+	if (gort__unlikely(w->ticket != 0 || rq->runnext != NULL || (gp->flags & GORT__G_BOUND)))
+		return false;
+	waitq_shift(q, w);
+	w->ok = true;
+	gp->param = w;
+	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+	gort__store_relaxed(&rq->runnext, gp);
+	return true;
+}
+
+/*
+ * A channel of our P's comes first, with room, or values, and nobody waiting, or without a buffer and somebody waiting: a word
+ * moved without a saved register or an atomic operation. Anything else goes to the general form; nothing has been done by
+ * then.
  */
 void gort_chan_send(gort_chan *c, const void *elem)
 {
@@ -186,15 +206,29 @@ void gort_chan_send(gort_chan *c, const void *elem)
 		send_any(c, elem);
 		return;
 	}
-	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && c->recvq.first == NULL && c->count < c->cap && !c->closed &&
-			 c->elem_size == sizeof(uint64_t))) {
-		size_t i = c->sendx;
+	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && !c->closed && c->elem_size == sizeof(uint64_t))) {
+		struct waiter *w = c->recvq.first;
 
-		memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
-		c->sendx = next_index(c, i);
-		gort__store_relaxed(&c->count, c->count + 1);
-		gort__leave_outermost(mp);
-		return;
+		if (w == NULL) {
+			if (gort__likely(c->count < c->cap)) {
+				size_t i = c->sendx;
+
+				memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
+				c->sendx = next_index(c, i);
+				gort__store_relaxed(&c->count, c->count + 1);
+				gort__leave_outermost(mp);
+				return;
+			}
+		} else {
+			void *to = w->elem;
+
+			if (gort__likely(wake_plainly(mp, &c->recvq, w))) {
+				if (to != NULL)
+					memcpy(to, elem, sizeof(uint64_t));
+				gort__leave_outermost(mp);
+				return;
+			}
+		}
 	}
 	send_entered(mp, c, elem);
 }
@@ -205,15 +239,28 @@ int gort_chan_recv(gort_chan *c, void *elem)
 
 	if (gort__unlikely(c == NULL || mp == NULL || !gort__hold_try_enter(&mp->hold)))
 		return recv_any(c, elem);
-	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && c->sendq.first == NULL && c->count > 0 && elem != NULL &&
-			 c->elem_size == sizeof(uint64_t))) {
-		size_t i = c->recvx;
+	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && elem != NULL && c->elem_size == sizeof(uint64_t))) {
+		struct waiter *w = c->sendq.first;
 
-		memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
-		c->recvx = next_index(c, i);
-		gort__store_relaxed(&c->count, c->count - 1);
-		gort__leave_outermost(mp);
-		return 0;
+		if (w == NULL) {
+			if (gort__likely(c->count > 0)) {
+				size_t i = c->recvx;
+
+				memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
+				c->recvx = next_index(c, i);
+				gort__store_relaxed(&c->count, c->count - 1);
+				gort__leave_outermost(mp);
+				return 0;
+			}
+		} else if (c->cap == 0) {
+			void *from = w->elem;
+
+			if (gort__likely(wake_plainly(mp, &c->sendq, w))) {
+				memcpy(elem, from, sizeof(uint64_t));
+				gort__leave_outermost(mp);
+				return 0;
+			}
+		}
 	}
 	return recv_entered(mp, c, elem);
 }

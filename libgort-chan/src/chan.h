@@ -75,6 +75,19 @@ static inline void waitq_remove(struct waitq *q, struct waiter *w)
 	w->queued = false;
 }
 
+/* The first, w, off its queue. */
+static inline void waitq_shift(struct waitq *q, struct waiter *w)
+{
+	struct waiter *next = w->next;
+
+	gort__store_relaxed(&q->first, next);
+	if (next != NULL)
+		next->prev = NULL;
+	else
+		q->last = NULL;
+	w->queued = false;
+}
+
 /* The oldest waiter that is still waiting; the caller must ready it. */
 static inline struct waiter *waitq_pop(struct waitq *q)
 {
@@ -83,7 +96,7 @@ static inline struct waiter *waitq_pop(struct waitq *q)
 
 		if (w == NULL)
 			return NULL;
-		waitq_remove(q, w);
+		waitq_shift(q, w);
 		if (w->ticket == 0 || gort__ticket_claim(w->g, w->ticket))
 			return w;
 	}

@@ -574,22 +574,60 @@ static __attribute__((noinline)) void check_overflow(gort_g *gp)
 		gort__stack_overflow(gp);
 }
 
-gort__m *gort__park(gort__m *mp)
+static __attribute__((noinline)) gort__m *other_switch(gort__m *mp, gort_g *gp, gort_g *next)
 {
-	gort_g *gp = mp->curg;
+	return switch_to(mp, gp, next);
+}
 
-	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED))) {
-		if (gp->flags & GORT__G_BOUND) {
-			bound_park(gp);
-			return mp;
-		}
-		if (gp->flags & GORT__G_UNGUARDED)
-			check_overflow(gp);
-		if (gp->flags & GORT__G_LOCKED)
-			return locked_wait(mp);
+/* switch_to for its common case, known by plain_switch: another goroutine that has run before, and nothing else to see to. */
+static inline __attribute__((always_inline)) gort__m *switch_plainly(gort__m *mp, gort_g *gp, gort_g *next)
+{
+	void *save = NULL;
+	int err = *mp->errno_at;
+
+	set_running_untraced(mp, next);
+	SAN_LEAVE(mp, next, &save);
+	gort__ctx_switch(&gp->ctx, &next->ctx);
+	SAN_ARRIVE(save);
+	mp = gort__m_self();
+	*mp->errno_at = err;
+	return mp;
+}
+
+/* The acquire pairs with ctx_switch. gp itself runs, so it is not taken for next. */
+static inline bool plain_switch(const gort__m *mp, gort_g *next)
+{
+	return gort__likely(!in_exception(mp)) && gort__likely(!(next->flags & (GORT__G_FRESH | GORT__G_STUCK))) &&
+	       gort__likely(!gort__load_acquire(&next->ctx.running));
+}
+
+static __attribute__((noinline)) gort__m *park_oddly(gort__m *mp, gort_g *gp)
+{
+	if (gp->flags & GORT__G_BOUND) {
+		bound_park(gp);
+		return mp;
 	}
+	if (gp->flags & GORT__G_UNGUARDED)
+		check_overflow(gp);
+	if (gp->flags & GORT__G_LOCKED)
+		return locked_wait(mp);
 	gort__store_relaxed(&mp->p->parks, mp->p->parks + 1);
 	return switch_to(mp, gp, next_local(mp->p));
+}
+
+gort__m *gort__park(gort__m *mp)
+{
+	gort_g *gp = mp->curg, *next;
+	gort__p *pp = mp->p;
+
+	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)))
+		return park_oddly(mp, gp);
+	gort__store_relaxed(&pp->parks, pp->parks + 1);
+	next = next_local(pp);
+	if (gort__unlikely(next == NULL || gort__load_relaxed(&mp->hold.depth) != 1 || gort__load_relaxed(&gort__tracing) ||
+			   !plain_switch(mp, next)))
+		return other_switch(mp, gp, next);
+	return switch_plainly(mp, gp, next);
 }
 
 static int bound_park_until(gort_g *gp, uint64_t ticket, gort_time deadline)
@@ -745,7 +783,7 @@ static __attribute__((noinline)) void yield_entered(gort__m *mp)
 
 static __attribute__((noinline)) void yield_to(gort__m *mp, gort_g *gp, gort_g *next)
 {
-	gort__leave(switch_to(mp, gp, next));
+	gort__leave(other_switch(mp, gp, next));
 }
 
 /* The common case: one out of the ring, one into it, and nothing else to be seen to. */
@@ -754,9 +792,7 @@ void gort_yield(void)
 	gort__m *mp = gort__m_self();
 	gort_g *gp, *next;
 	gort__p *pp;
-	void *save = NULL;
 	uint64_t tick;
-	int err;
 
 	if (gort__unlikely(mp == NULL || !gort__hold_try_enter(&mp->hold))) {
 		yield_any();
@@ -776,19 +812,11 @@ void gort_yield(void)
 	pp->chain = 0;
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
 	next = gort__runq_rotate(&pp->runq, gp);
-	/* pairs with ctx_switch */
-	if (gort__unlikely(in_exception(mp) || (next->flags & (GORT__G_FRESH | GORT__G_STUCK)) ||
-			   gort__load_acquire(&next->ctx.running))) {
+	if (gort__unlikely(!plain_switch(mp, next))) {
 		yield_to(mp, gp, next);
 		return;
 	}
-	err = *mp->errno_at;
-	set_running_untraced(mp, next);
-	SAN_LEAVE(mp, next, &save);
-	gort__ctx_switch(&gp->ctx, &next->ctx);
-	SAN_ARRIVE(save);
-	mp = gort__m_self();
-	*mp->errno_at = err;
+	mp = switch_plainly(mp, gp, next);
 	gort__leave_outermost(mp);      /* every switch is made at depth 1 */
 }
 
