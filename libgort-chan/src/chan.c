@@ -2,6 +2,8 @@
 /* Channels: making, sending, receiving, closing. chan.h draws the structure; select.c has the rest. */
 #include "chan.h"
 
+#include <gort/park.h>
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -99,7 +101,7 @@ static inline int wait_in(gort__m *mp, gort_chan *c, struct waitq *q, void *elem
 	waitq_push(q, &w);
 	gort__bias_unlock(mp, &c->lock);
 	if (deadline == GORT_FOREVER) {
-		mp = gort__park(mp);
+		mp = gort__park_here(mp);
 	} else if (gort__park_until(&mp, w.ticket, deadline) != 0) {
 		gort__bias_lock(mp, &c->lock);
 		if (w.queued)

@@ -188,14 +188,14 @@ void gort__hand_off(gort__p *pp)
  */
 static bool leave_alone(gort__p *pp)
 {
-	uint64_t before = gort__load_relaxed(&pp->tick);
+	uint64_t before = gort__load_relaxed(&pp->runq.tick);
 	gort_time t = gort__os_now();
 	gort__m *mp;
 	uint64_t ticks;
 
 	for (int i = 0; i < 16; i++)
 		gort__cpu_relax();
-	ticks = gort__load_relaxed(&pp->tick) - before;
+	ticks = gort__load_relaxed(&pp->runq.tick) - before;
 	if (gort__load_relaxed(&gort__sched.calm) == GORT__CALM_ALL)
 		return true;            /* until the monitor says otherwise */
 	if (ticks > 0)
@@ -213,14 +213,14 @@ static void set_calm(enum gort__calm calm)
 /* Goroutines have come from elsewhere: whether that was worth it shows when they are done. */
 static void note_loot(gort__m *mp)
 {
-	mp->loot_tick = gort__load_relaxed(&mp->p->tick) + 1;
+	mp->loot_tick = gort__load_relaxed(&mp->p->runq.tick) + 1;
 	mp->loot_n = gort__runq_len(&mp->p->runq) + 1;
 	mp->loot_at = gort__os_now();
 }
 
 static void judge_loot(gort__m *mp)
 {
-	uint64_t ticks = gort__load_relaxed(&mp->p->tick) - mp->loot_tick;
+	uint64_t ticks = gort__load_relaxed(&mp->p->runq.tick) - mp->loot_tick;
 
 	if (mp->loot_tick == 0)
 		return;

@@ -16,14 +16,11 @@
 #define GORT__MAX_PROCS 1024
 #define GORT__STACK_CACHE 32
 #define GORT__SLICE (10 * GORT_MILLISECOND)     /* how long a goroutine may go on while others wait */
-#define GORT__CHAIN_MAX 256                     /* hand-overs by runnext in a row while others wait */
 
 struct gort__p {
 	/* run queue */
 	struct gort__runq runq;         /* gort/runq.h; (h); first, where gort__ready looks for it */
 	struct gort__stash stash;       /* stash.h; (h) */
-	uint64_t tick;                  /* scheduling decisions made; written by (h), read (r) by the monitor */
-	uint32_t chain;                 /* runnext taken in a row; (h) */
 	gort__m *m;                     /* the holder; NULL: idle. Written under hold or sched.lock, read (r) */
 	/* spawning and ending */
 	gort_g *gfree;                  /* (h) */
@@ -33,7 +30,7 @@ struct gort__p {
 	uint32_t credits;               /* stacks reserved for goroutines not yet spawned; (h) */
 	uint64_t id_next, id_end;       /* goroutine ids to give out; (h) */
 	uint64_t spawned, ended;        /* goroutines, ours not; written by (h), read (r) */
-	uint64_t parks, steals;         /* written by (h), read (r) */
+	uint64_t steals;                /* written by (h), read (r) */
 	/* timers */
 	struct gort__heap timers;       /* heap.h; (h) */
 	uint32_t stale;                 /* dead entries in the heap, as counted by others; atomic */

@@ -14,6 +14,8 @@
  */
 #include "runtime.h"
 
+#include <gort/park.h>
+
 #include "panic.h"
 
 #include <errno.h>
@@ -276,11 +278,11 @@ static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 /* The next goroutine of this P's own; NULL: look further, on g0. */
 static inline gort_g *next_local(gort__p *pp)
 {
-	uint64_t tick = pp->tick + 1;
+	uint64_t tick = pp->runq.tick + 1;
 	gort_g *gp;
 
-	gort__store_relaxed(&pp->tick, tick);
-	if (gort__unlikely((tick & 15) == 0)) {
+	gort__store_relaxed(&pp->runq.tick, tick);
+	if (gort__unlikely(tick % GORT__ODD_EVERY == 0)) {
 		if (gort__unlikely(gort__load_relaxed(&pp->retiring) || gort__poll_due(GORT__POLL_EVERY)))
 			return NULL;           /* g0 polls */
 		gp = next_odd(pp, tick);
@@ -291,16 +293,16 @@ static inline gort_g *next_local(gort__p *pp)
 	if (gp != NULL) {
 		gort__store_relaxed(&pp->runq.runnext, NULL);
 		/* runnext inherits the time slice: two that hand work to each other shall not keep the others waiting */
-		if (gort__likely(++pp->chain < GORT__CHAIN_MAX))
+		if (gort__likely(++pp->runq.chain < GORT__CHAIN_MAX))
 			return gp;
-		pp->chain = 0;
+		pp->runq.chain = 0;
 		if (gort__runq_len(&pp->runq) == 0)
 			return gp;
 		if (!gort__runq_push(&pp->runq, gp))
 			overflow(pp, gp);
 		return gort__runq_pop(&pp->runq);
 	}
-	pp->chain = 0;
+	pp->runq.chain = 0;
 	gp = gort__runq_pop(&pp->runq);
 	if (gp != NULL) {
 		if (gort__runq_len(&pp->runq) > 1) {
@@ -367,28 +369,11 @@ static void begin(gort__p *pp, gort_g *gp)
 #endif
 }
 
-static inline void set_running_untraced(gort__m *mp, gort_g *gp)
-{
-	gort__store_relaxed(&gp->ctx.running, 1);
-	gort__store_relaxed(&gp->ctx.seen, 0);
-	gort__store_relaxed(&gp->status, GORT__G_RUNNING);
-	mp->curg = gp;
-}
-
 /* Marks gp as running on this M; its stack is nobody's. */
 static inline void set_running(gort__m *mp, gort_g *gp)
 {
-	set_running_untraced(mp, gp);
+	gort__set_running(mp, gp);
 	gort__trace(mp->p, GORT__TRACE_RUN, gp, NULL);
-}
-
-/*
- * Is the goroutine inside a C++ catch block, or in a destructor that an exception runs? The C++ runtime keeps that in two
- * words of the thread, so they have to go along with the goroutine. Between goroutines they are always zero.
- */
-static inline bool in_exception(const gort__m *mp)
-{
-	return ((uintptr_t)mp->cxx->caught | mp->cxx->uncaught) != 0;
 }
 
 static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next);
@@ -422,7 +407,7 @@ static inline gort__m *switch_to(gort__m *mp, gort_g *gp, gort_g *next)
 	/* every switch is made at depth 1, so the M that the goroutine comes back on has that depth already */
 	if (gort__unlikely(gort__load_relaxed(&mp->hold.depth) != 1))
 		gort__fatal("a goroutine blocks inside a park's commit");
-	if (gort__unlikely(in_exception(mp)))
+	if (gort__unlikely(gort__in_exception(mp)))
 		return switch_in_exception(mp, gp, next);
 	if (gort__unlikely(gort__load_relaxed(&gort__tracing)))
 		gort__trace_event(mp->p, GORT__TRACE_STOP, gp,
@@ -579,28 +564,6 @@ static __attribute__((noinline)) gort__m *other_switch(gort__m *mp, gort_g *gp, 
 	return switch_to(mp, gp, next);
 }
 
-/* switch_to for its common case, known by plain_switch: another goroutine that has run before, and nothing else to see to. */
-static inline __attribute__((always_inline)) gort__m *switch_plainly(gort__m *mp, gort_g *gp, gort_g *next)
-{
-	void *save = NULL;
-	int err = *mp->errno_at;
-
-	set_running_untraced(mp, next);
-	SAN_LEAVE(mp, next, &save);
-	gort__ctx_switch(&gp->ctx, &next->ctx);
-	SAN_ARRIVE(save);
-	mp = gort__m_self();
-	*mp->errno_at = err;
-	return mp;
-}
-
-/* The acquire pairs with ctx_switch. gp itself runs, so it is not taken for next. */
-static inline bool plain_switch(const gort__m *mp, gort_g *next)
-{
-	return gort__likely(!in_exception(mp)) && gort__likely(!(next->flags & (GORT__G_FRESH | GORT__G_STUCK))) &&
-	       gort__likely(!gort__load_acquire(&next->ctx.running));
-}
-
 static __attribute__((noinline)) gort__m *park_oddly(gort__m *mp, gort_g *gp)
 {
 	if (gp->flags & GORT__G_BOUND) {
@@ -611,7 +574,7 @@ static __attribute__((noinline)) gort__m *park_oddly(gort__m *mp, gort_g *gp)
 		check_overflow(gp);
 	if (gp->flags & GORT__G_LOCKED)
 		return locked_wait(mp);
-	gort__store_relaxed(&mp->p->parks, mp->p->parks + 1);
+	gort__store_relaxed(&mp->p->runq.parks, mp->p->runq.parks + 1);
 	return switch_to(mp, gp, next_local(mp->p));
 }
 
@@ -622,12 +585,12 @@ gort__m *gort__park(gort__m *mp)
 
 	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)))
 		return park_oddly(mp, gp);
-	gort__store_relaxed(&pp->parks, pp->parks + 1);
+	gort__store_relaxed(&pp->runq.parks, pp->runq.parks + 1);
 	next = next_local(pp);
 	if (gort__unlikely(next == NULL || gort__load_relaxed(&mp->hold.depth) != 1 || gort__load_relaxed(&gort__tracing) ||
-			   !plain_switch(mp, next)))
+			   !gort__plain_switch(mp, next)))
 		return other_switch(mp, gp, next);
-	return switch_plainly(mp, gp, next);
+	return gort__switch_plainly(mp, gp, next);
 }
 
 static int bound_park_until(gort_g *gp, uint64_t ticket, gort_time deadline)
@@ -800,23 +763,23 @@ void gort_yield(void)
 	}
 	gp = mp->curg;
 	pp = mp->p;
-	tick = pp->tick + 1;
+	tick = pp->runq.tick + 1;
 	if (gort__unlikely((gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)) ||
 			   pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 || gort__stash_len(&pp->stash) > 0 ||
 			   (gort__load_relaxed(&gort__sched.queued) | gort__load_relaxed(&gort__tracing)) != 0 ||
-			   ((tick & 15) == 0 && something_odd(pp)))) {
+			   (tick % GORT__ODD_EVERY == 0 && something_odd(pp)))) {
 		yield_entered(mp);
 		return;
 	}
-	gort__store_relaxed(&pp->tick, tick);
-	pp->chain = 0;
+	gort__store_relaxed(&pp->runq.tick, tick);
+	pp->runq.chain = 0;
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
 	next = gort__runq_rotate(&pp->runq, gp);
-	if (gort__unlikely(!plain_switch(mp, next))) {
+	if (gort__unlikely(!gort__plain_switch(mp, next))) {
 		yield_to(mp, gp, next);
 		return;
 	}
-	mp = switch_plainly(mp, gp, next);
+	mp = gort__switch_plainly(mp, gp, next);
 	gort__leave_outermost(mp);      /* every switch is made at depth 1 */
 }
 

@@ -12,8 +12,8 @@ static void of_ps(gort_stats *s)
 	for (uint32_t i = 0; i < n; i++) {
 		gort__p *pp = gort__sched.ps[i];
 
-		s->switches += gort__load_relaxed(&pp->tick);
-		s->parks += gort__load_relaxed(&pp->parks);
+		s->switches += gort__load_relaxed(&pp->runq.tick);
+		s->parks += gort__load_relaxed(&pp->runq.parks);
 		s->steals += gort__load_relaxed(&pp->steals);
 		s->spawns += gort__load_relaxed(&pp->spawned);
 		s->timers += gort__load_relaxed(&pp->timers.n);

@@ -133,7 +133,7 @@ static gort_duration slice(void)
 /* Notes what the P does now. True: the same goroutine as at the last look, without a scheduling decision since. */
 static bool unmoved(gort__p *pp, gort__m *mp, gort_time now)
 {
-	uint64_t tick = gort__load_relaxed(&pp->tick);
+	uint64_t tick = gort__load_relaxed(&pp->runq.tick);
 
 	if (tick == pp->seen.tick && mp == pp->seen.m)
 		return true;
@@ -174,7 +174,7 @@ static gort_time look_at(gort__p *pp, gort_time now)
 	bool waits, wanted, moved, blocked;
 
 	if (gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) &&
-	    (now - pp->seen.at) / GORT__CALM_RATE > (gort_time)(gort__load_relaxed(&pp->tick) - pp->seen.tick)) {
+	    (now - pp->seen.at) / GORT__CALM_RATE > (gort_time)(gort__load_relaxed(&pp->runq.tick) - pp->seen.tick)) {
 		gort__store_relaxed(&gort__sched.calm, GORT__CALM_NOT);
 		gort__wake_someone();
 	}
@@ -289,7 +289,7 @@ static bool at_rest(gort__p *pp, gort_time now)
 
 	if (mp == NULL)
 		return !gort__p_has_work(pp);
-	return mp == pp->seen.m && gort__load_relaxed(&pp->tick) == pp->seen.tick && !others_wait(pp, now) &&
+	return mp == pp->seen.m && gort__load_relaxed(&pp->runq.tick) == pp->seen.tick && !others_wait(pp, now) &&
 	       (gort__load_relaxed(&mp->hold.depth) & GORT__DEPTH_COUNT) == 0 &&
 	       gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1;
 }

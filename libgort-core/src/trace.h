@@ -3,7 +3,7 @@
 #ifndef GORT__TRACE_H
 #define GORT__TRACE_H
 
-#include <gort/gmp.h>
+#include <gort/park.h>
 
 enum gort__trace_kind {
 	GORT__TRACE_RUN,        /* g runs on the P from now on */
@@ -13,8 +13,6 @@ enum gort__trace_kind {
 	GORT__TRACE_STEAL,      /* goroutines came from another P */
 	GORT__TRACE_TAKE,       /* the P was taken: its thread blocks, or computes */
 };
-
-extern uint32_t gort__tracing;          /* relaxed */
 
 void gort__trace_event(gort__p *pp, enum gort__trace_kind kind, const gort_g *gp, const char *why);
 void gort__trace_taken(uint32_t p, const char *why);    /* the monitor's, and gort_set_maxprocs' */

@@ -52,7 +52,7 @@ static uint64_t decisions(void)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		sum += gort__load_relaxed(&gort__sched.ps[i]->tick);
+		sum += gort__load_relaxed(&gort__sched.ps[i]->runq.tick);
 	return sum;
 }
 

@@ -5,6 +5,7 @@
  *   gort__ctx              a suspended stack; with running, cleared (release) when no thread stands on the stack any more
  *   gort__ctx_init         makes it start in gort__g_main() on an empty stack [lo, hi)
  *   gort__ctx_switch       saves the caller in from, continues to, returns when somebody continues from
+ *   GORT__CTX_INLINE       defined, if it is inline
  *   gort__ctx_jump         continues to; the present stack is left for good
  *   GORT__CTX_HERE         a statement, once in a block: notes where the caller stands, good until the block ends or goes on
  *   gort__arch_tls         this thread's gort__tls, read anew at each call

@@ -43,6 +43,7 @@ static inline void gort__ctx_init(gort__ctx *c, uintptr_t lo, uintptr_t hi)
 #define GORT__CTX_CLOBBER_AVX512
 #endif
 
+#define GORT__CTX_INLINE
 static inline __attribute__((always_inline)) void gort__ctx_switch(gort__ctx *from, gort__ctx *to)
 {
 	__asm__ volatile(
