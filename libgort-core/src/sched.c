@@ -251,6 +251,17 @@ bool gort__run_timers(gort__p *pp)
 	return true;
 }
 
+/* Is there anything for next_local's odd decisions to look at, or for g0 to poll? */
+bool gort__something_odd(gort__m *mp, uint64_t tick)
+{
+	gort__p *pp = mp->p;
+
+	return gort__load_relaxed(&mp->inbox) != NULL || gort__load_relaxed(&pp->mailed) > 0 || pp->timers.n > 0 ||
+	       gort__load_relaxed(&pp->retiring) || gort__load_relaxed(&pp->trim_due) || gort__poll_vacant() ||
+	       gort__load_relaxed(&gort__sched.orphaned) > 0 || (gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY) ||
+	       (tick % 64 == 0 && (gort__stash_len(&pp->stash) > 0 || gort__load_relaxed(&gort__sched.queued) > 0));
+}
+
 /* Every 16th decision: what cannot wait for an empty queue. A goroutine to run at once, or NULL. */
 static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 {
@@ -726,14 +737,6 @@ gort__m *gort__yield(gort__m *mp)
 	return switch_to(mp, gp, next_local(pp));
 }
 
-/* In turn with next_local: what its 16th decisions look at. Nothing in the global queue, and no stash. */
-static __attribute__((noinline)) bool something_odd(gort__p *pp)
-{
-	return gort__load_relaxed(&pp->m->inbox) != NULL || gort__load_relaxed(&pp->mailed) > 0 || pp->timers.n > 0 ||
-	       gort__load_relaxed(&pp->retiring) || gort__load_relaxed(&pp->trim_due) || gort__poll_vacant() ||
-	       gort__load_relaxed(&gort__sched.orphaned) > 0 || (gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY);
-}
-
 static __attribute__((noinline)) void yield_any(void)
 {
 	gort__leave(gort__yield(gort__enter()));
@@ -767,7 +770,7 @@ void gort_yield(void)
 	if (gort__unlikely((gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)) ||
 			   pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 || gort__stash_len(&pp->stash) > 0 ||
 			   (gort__load_relaxed(&gort__sched.queued) | gort__load_relaxed(&gort__tracing)) != 0 ||
-			   (tick % GORT__ODD_EVERY == 0 && something_odd(pp)))) {
+			   (tick % GORT__ODD_EVERY == 0 && gort__something_odd(mp, tick)))) {
 		yield_entered(mp);
 		return;
 	}

@@ -17,6 +17,7 @@
 #define GORT__ODD_EVERY 16                      /* decisions; at the last of them the scheduler looks around, in sched.c */
 
 extern GORT_API uint32_t gort__tracing;         /* a trace is on: trace.c; relaxed */
+GORT_API bool gort__something_odd(gort__m *mp, uint64_t tick);  /* for that decision to see to */
 
 /* gp runs on this M from now on; its stack is nobody's. */
 static inline void gort__set_running(gort__m *mp, gort_g *gp)
@@ -64,15 +65,17 @@ static inline __attribute__((always_inline)) gort__m *gort__park_here(gort__m *m
 {
 	struct gort__runq *q = (struct gort__runq *)mp->p;      /* a P begins with it; NULL for a plain thread's */
 	gort_g *gp = mp->curg, *next;
+	uint64_t tick;
 
 	if (gort__unlikely(gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)))
 		return gort__park(mp);
 	next = q->runnext;
-	if (gort__unlikely(next == NULL || (q->tick + 1) % GORT__ODD_EVERY == 0 || q->chain + 1 >= GORT__CHAIN_MAX ||
-			   gort__load_relaxed(&mp->hold.depth) != 1 || gort__load_relaxed(&gort__tracing) ||
-			   !gort__plain_switch(mp, next)))
+	tick = q->tick + 1;
+	if (gort__unlikely(next == NULL || q->chain + 1 >= GORT__CHAIN_MAX || gort__load_relaxed(&mp->hold.depth) != 1 ||
+			   gort__load_relaxed(&gort__tracing) || !gort__plain_switch(mp, next) ||
+			   (tick % GORT__ODD_EVERY == 0 && gort__something_odd(mp, tick))))
 		return gort__park(mp);
-	gort__store_relaxed(&q->tick, q->tick + 1);
+	gort__store_relaxed(&q->tick, tick);
 	gort__store_relaxed(&q->parks, q->parks + 1);
 	gort__store_relaxed(&q->runnext, NULL);
 	q->chain++;
