@@ -11,6 +11,8 @@
  */
 #include "chan.h"
 
+#include <gort/park.h>
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -270,7 +272,11 @@ static int select_planned(struct plan *pl, gort_case *cases, size_t n, gort_time
 	enqueue_all(gp, pl, cases, n, ticket);
 	if (!ours)
 		unlock_all(mp, pl, cases);
-	r = gort__park_until(&mp, ticket, deadline);
+	r = 0;
+	if (deadline == GORT_FOREVER)
+		mp = gort__park_here(mp);
+	else
+		r = gort__park_until(&mp, ticket, deadline);
 	won = pass_three(mp, pl, cases, r != 0);
 	if (won == NULL) {
 		gort__leave(mp);

@@ -2,6 +2,8 @@
 /* Turns, waits, deadlines and close of descriptors: see desc.h. */
 #include "conn.h"
 
+#include <gort/park.h>
+
 #include "os/socket.h"
 #include "poll/poll.h"
 
@@ -329,7 +331,7 @@ static void end_calls(struct net_desc *d)
 	if (list != NULL)
 		gort__ready_all(mp, list);
 	if (wait)
-		mp = gort__park(mp);
+		mp = gort__park_here(mp);
 	else
 		gort__park_undo(gp);
 	gort__leave(mp);

@@ -13,7 +13,7 @@
 #ifndef GORT__SYNC_QUEUE_H
 #define GORT__SYNC_QUEUE_H
 
-#include <gort/gmp.h>
+#include <gort/park.h>
 #include <gort/sync.h>
 
 #include <errno.h>
@@ -127,7 +127,7 @@ static inline int sync_park(gort__m **mpp, struct sync_waiter *w, gort_time dead
 {
 	if (deadline != GORT_FOREVER)
 		return gort__park_until(mpp, w->ticket, deadline);
-	*mpp = gort__park(*mpp);
+	*mpp = gort__park_here(*mpp);
 	return 0;
 }
 
