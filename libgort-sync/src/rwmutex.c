@@ -106,7 +106,7 @@ void gort__rwmutex_rlock_slow(gort_rwmutex *m)
 		m->waiting++;
 		m->insisting = m->insisting || again;
 		gort__sync_unlock(m);
-		mp = gort__park_here(mp);
+		mp = gort__park(mp);
 		again = true;
 	} while (!w.granted && (gort__add_acq_rel(&m->state, 1) & WRITER));     /* pairs with the release in unlock */
 	if (w.called)
@@ -198,7 +198,7 @@ static __attribute__((noinline)) void lock_slow(gort_rwmutex *m)
 	sync_prepare(mp, &w, "sync.RWMutex.Lock", GORT_FOREVER);
 	sync_push(writers_of(m), &w);
 	gort__sync_unlock(m);
-	mp = gort__park_here(mp);
+	mp = gort__park(mp);
 	gort__leave(mp);
 }
 
