@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define CHUNK 1024              /* descriptors carved from one mapping, the first of them being its head */
-#define BATCH 64                /* moved to a P from the shared list at a time */
-#define SPARE 2048              /* what a P keeps at most; they take memory wherever they are */
+#define BATCH 128               /* moved between a P and the shared list at a time */
+#define FIRST 16                /* new ones at a time */
 
 struct chunk {
 	struct chunk *next;     /* the one made before; written before the chunk is published */
@@ -18,7 +18,7 @@ _Static_assert(sizeof(struct chunk) <= sizeof(gort_g), "a chunk's head takes the
 
 static struct {
 	gort__lock lock;
-	gort_g *free;           /* under lock */
+	gort_g *free;           /* batches: the first of each, through its param; in a batch through link. Under lock */
 	struct chunk *chunks;   /* newest first; never shortened. Release and acquire; written under lock */
 } pool;
 
@@ -28,16 +28,12 @@ void gort__g_init(void)
 	gort__lock_init(&pool.lock);
 }
 
-/* Under lock. */
-static gort_g *pool_take(void)
+/* Under lock. One that was never used; NULL: out of memory. */
+static gort_g *new_one(void)
 {
 	struct chunk *c = pool.chunks;
-	gort_g *gp = pool.free;
+	gort_g *gp;
 
-	if (gp != NULL) {
-		pool.free = gp->link;
-		return gp;
-	}
 	if (c == NULL || c->used == CHUNK - 1) {
 		gort_g *pages = gort__os_pages(CHUNK * sizeof *pages);
 
@@ -50,6 +46,7 @@ static gort_g *pool_take(void)
 	}
 	gp = c->g + c->used;
 	gort__store_relaxed(&c->used, c->used + 1);
+	gp->link = NULL;
 	return gp;
 }
 
@@ -82,45 +79,61 @@ void gort__g_fini(void)
 	pool.free = NULL;
 }
 
-static gort_g *refill(gort__p *pp)
+/* A batch for a P, or one for who has none; NULL: out of memory. */
+static gort_g *refill(gort__p *pp, uint32_t *n)
 {
 	gort_g *gp;
 
 	gort__lock_lock(&pool.lock);
-	gp = pool_take();
-	/* few at a time for a start: a descriptor taken here is a page touched */
-	while (gp != NULL && pp != NULL && pp->gfree_n < (pool.free != NULL ? BATCH : BATCH / 4)) {
-		gort_g *more = pool_take();
+	gp = pool.free;
+	if (gp != NULL && pp != NULL) {
+		pool.free = gp->param;
+		*n = gp->note;
+	} else if (gp != NULL) {
+		gort_g *rest = gp->link;
 
-		if (more == NULL)
-			break;
-		more->link = pp->gfree;
-		pp->gfree = more;
-		pp->gfree_n++;
+		if (rest != NULL) {
+			rest->note = gp->note - 1;
+			rest->param = gp->param;
+		}
+		pool.free = rest != NULL ? rest : gp->param;
+		gp->link = NULL;
+		*n = 1;
+	} else {
+		gort_g *more;
+
+		gp = new_one();
+		*n = gp != NULL;
+		/* few at a time: a descriptor taken here is a page touched */
+		while (*n > 0 && pp != NULL && *n < FIRST && (more = new_one()) != NULL) {
+			more->link = gp;
+			gp = more;
+			++*n;
+		}
 	}
 	gort__lock_unlock(&pool.lock);
 	return gp;
 }
 
-static void give(gort__p *pp, uint32_t n)
+/* A batch of n. */
+static void give(gort_g *first, uint32_t n)
 {
-	gort_g *first = pp->gfree, *last = first;
-
 	if (n == 0)
 		return;
-	pp->gfree_n -= n;
-	while (--n > 0)
-		last = last->link;
-	pp->gfree = last->link;
+	first->note = n;
 	gort__lock_lock(&pool.lock);
-	last->link = pool.free;
+	first->param = pool.free;
 	pool.free = first;
 	gort__lock_unlock(&pool.lock);
 }
 
 void gort__g_give_all(gort__p *pp)
 {
-	give(pp, pp->gfree_n);
+	give(pp->gfree, pp->gfree_n);
+	if (pp->gspare != NULL)
+		give(pp->gspare, BATCH);
+	pp->gfree = pp->gspare = NULL;
+	pp->gfree_n = 0;
 }
 
 static uint64_t new_id(gort__p *pp)
@@ -134,12 +147,30 @@ static uint64_t new_id(gort__p *pp)
 	return pp->id_next++;
 }
 
+static __attribute__((noinline)) gort_g *take_elsewhere(gort__p *pp)
+{
+	gort_g *gp;
+	uint32_t n = BATCH;
+
+	if (pp != NULL && pp->gspare != NULL) {
+		gp = pp->gspare;
+		pp->gspare = NULL;
+	} else {
+		gp = refill(pp, &n);
+	}
+	if (pp != NULL && gp != NULL) {
+		pp->gfree = gp->link;
+		pp->gfree_n = n - 1;
+	}
+	return gp;
+}
+
 static inline gort_g *take(gort__p *pp)
 {
 	gort_g *gp;
 
 	if (gort__unlikely(pp == NULL || pp->gfree == NULL))
-		return refill(pp);
+		return take_elsewhere(pp);
 	gp = pp->gfree;
 	pp->gfree = gp->link;
 	pp->gfree_n--;
@@ -192,16 +223,20 @@ void gort__g_free(gort__p *pp, gort_g *gp)
 {
 	gort__g_reset(gp);
 	if (gort__unlikely(pp == NULL)) {
-		gort__lock_lock(&pool.lock);
-		gp->link = pool.free;
-		pool.free = gp;
-		gort__lock_unlock(&pool.lock);
+		gp->link = NULL;
+		give(gp, 1);
 		return;
+	}
+	if (gort__unlikely(pp->gfree_n == BATCH)) {
+		if (pp->gspare != NULL)
+			give(pp->gspare, BATCH);
+		pp->gspare = pp->gfree;
+		pp->gfree = NULL;
+		pp->gfree_n = 0;
 	}
 	gp->link = pp->gfree;
 	pp->gfree = gp;
-	if (gort__unlikely(++pp->gfree_n >= SPARE))
-		give(pp, SPARE / 2);
+	pp->gfree_n++;
 }
 
 void gort__g_set_name(gort_g *gp, const char *name)

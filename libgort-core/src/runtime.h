@@ -23,7 +23,7 @@ struct gort__p {
 	struct gort__stash stash;       /* stash.h; (h) */
 	gort__m *m;                     /* the holder; NULL: idle. Written under hold or sched.lock, read (r) */
 	/* spawning and ending */
-	gort_g *gfree;                  /* (h) */
+	gort_g *gfree, *gspare;         /* descriptors: up to a batch, and a whole one or none; (h) */
 	uint32_t gfree_n;
 	uint32_t nstacks;               /* (h) */
 	uint32_t stacks[GORT__STACK_CACHE];     /* LIFO, warmest last; (h) */
