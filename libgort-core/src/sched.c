@@ -252,7 +252,7 @@ bool gort__run_timers(gort__p *pp)
 }
 
 /* Is there anything for next_local's odd decisions to look at, or for g0 to poll? */
-bool gort__something_odd(gort__m *mp, uint64_t tick)
+static inline bool something_odd(gort__m *mp, uint64_t tick)
 {
 	gort__p *pp = mp->p;
 
@@ -260,6 +260,11 @@ bool gort__something_odd(gort__m *mp, uint64_t tick)
 	       gort__load_relaxed(&pp->retiring) || gort__load_relaxed(&pp->trim_due) || gort__poll_vacant() ||
 	       gort__load_relaxed(&gort__sched.orphaned) > 0 || (gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY) ||
 	       (tick % 64 == 0 && (gort__stash_len(&pp->stash) > 0 || gort__load_relaxed(&gort__sched.queued) > 0));
+}
+
+bool gort__something_odd(gort__m *mp, uint64_t tick)
+{
+	return something_odd(mp, tick);
 }
 
 /* Every 16th decision: what cannot wait for an empty queue. A goroutine to run at once, or NULL. */
@@ -770,7 +775,7 @@ void gort_yield(void)
 	if (gort__unlikely((gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)) ||
 			   pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 || gort__stash_len(&pp->stash) > 0 ||
 			   (gort__load_relaxed(&gort__sched.queued) | gort__load_relaxed(&gort__tracing)) != 0 ||
-			   (tick % GORT__ODD_EVERY == 0 && gort__something_odd(mp, tick)))) {
+			   (tick % GORT__ODD_EVERY == 0 && something_odd(mp, tick)))) {
 		yield_entered(mp);
 		return;
 	}
