@@ -183,7 +183,7 @@ static __attribute__((noinline)) int recv_any(gort_chan *c, void *elem)
 static inline bool wake_plainly(gort__m *mp, struct waitq *q, struct waiter *w)
 {
 	struct gort__runq *rq = (struct gort__runq *)mp->p;     /* as in gort__ready */
-	gort_g *gp = w->g;
+	gort_g *gp = q->g;
 
 	if (gort__unlikely(w->ticket != 0 || rq->runnext != NULL || (gp->flags & GORT__G_BOUND)))
 		return false;

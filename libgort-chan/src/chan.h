@@ -34,6 +34,7 @@ struct waiter {
 struct waitq {
 	struct waiter *first;           /* written under lock, read (r) by the try forms */
 	struct waiter *last;
+	gort_g *g;                      /* the first one's */
 };
 
 struct gort_chan {
@@ -57,8 +58,10 @@ static inline void waitq_push(struct waitq *q, struct waiter *w)
 	w->queued = true;
 	if (q->last != NULL)
 		q->last->next = w;
-	else
+	else {
 		gort__store_relaxed(&q->first, w);
+		q->g = w->g;
+	}
 	q->last = w;
 }
 
@@ -66,8 +69,11 @@ static inline void waitq_remove(struct waitq *q, struct waiter *w)
 {
 	if (w->prev != NULL)
 		w->prev->next = w->next;
-	else
+	else {
 		gort__store_relaxed(&q->first, w->next);
+		if (w->next != NULL)
+			q->g = w->next->g;
+	}
 	if (w->next != NULL)
 		w->next->prev = w->prev;
 	else
@@ -81,9 +87,10 @@ static inline void waitq_shift(struct waitq *q, struct waiter *w)
 	struct waiter *next = w->next;
 
 	gort__store_relaxed(&q->first, next);
-	if (next != NULL)
+	if (next != NULL) {
 		next->prev = NULL;
-	else
+		q->g = next->g;
+	} else
 		q->last = NULL;
 	w->queued = false;
 }
