@@ -114,6 +114,20 @@ static inline int wait_in(gort__m *mp, gort_chan *c, struct waitq *q, void *elem
 	return w.ok ? 0 : -EPIPE;
 }
 
+static inline int send_waits(gort__m *mp, gort_chan *c, const void *elem, gort_time deadline)
+{
+	return wait_in(mp, c, &c->sendq, (void *)(uintptr_t)elem, "chan send", deadline);
+}
+
+static inline int recv_waits(gort__m *mp, gort_chan *c, void *elem, gort_time deadline)
+{
+	int r = wait_in(mp, c, &c->recvq, elem, "chan receive", deadline);
+
+	if (gort__unlikely(r == -EPIPE) && elem != NULL)
+		memset(elem, 0, c->elem_size);
+	return r;
+}
+
 /* The general forms: entered, and they leave. */
 static inline int send(gort__m *mp, gort_chan *c, const void *elem, gort_time deadline)
 {
@@ -123,7 +137,7 @@ static inline int send(gort__m *mp, gort_chan *c, const void *elem, gort_time de
 	gort__bias_lock(mp, &c->lock);
 	r = send_locked(c, elem, &wake);
 	if (r == -EAGAIN)
-		return wait_in(mp, c, &c->sendq, (void *)(uintptr_t)elem, "chan send", deadline);
+		return send_waits(mp, c, elem, deadline);
 	gort__bias_unlock(mp, &c->lock);
 	if (wake != NULL)
 		wake_peer(mp, wake);
@@ -138,17 +152,25 @@ static inline int recv(gort__m *mp, gort_chan *c, void *elem, gort_time deadline
 
 	gort__bias_lock(mp, &c->lock);
 	r = recv_locked(c, elem, &wake);
-	if (r == -EAGAIN) {
-		r = wait_in(mp, c, &c->recvq, elem, "chan receive", deadline);
-		if (gort__unlikely(r == -EPIPE) && elem != NULL)
-			memset(elem, 0, c->elem_size);
-		return r;
-	}
+	if (r == -EAGAIN)
+		return recv_waits(mp, c, elem, deadline);
 	gort__bias_unlock(mp, &c->lock);
 	if (wake != NULL)
 		wake_peer(mp, wake);
 	gort__leave(mp);
 	return r;
+}
+
+/* What is known already: there is nothing for it but to wait. */
+static __attribute__((noinline)) void send_blocks(gort__m *mp, gort_chan *c, const void *elem)
+{
+	if (gort__unlikely(send_waits(mp, c, elem, GORT_FOREVER) != 0))
+		panic_closed();
+}
+
+static __attribute__((noinline)) int recv_blocks(gort__m *mp, gort_chan *c, void *elem)
+{
+	return recv_waits(mp, c, elem, GORT_FOREVER);
 }
 
 static __attribute__((noinline)) void send_entered(gort__m *mp, gort_chan *c, const void *elem)
@@ -196,75 +218,75 @@ static inline bool wake_plainly(gort__m *mp, struct waitq *q, struct waiter *w)
 }
 
 /*
- * A channel of our P's comes first, with room, or values, and nobody waiting, or without a buffer and somebody waiting: a word
- * moved without a saved register or an atomic operation. Anything else goes to the general form; nothing has been done by
- * then.
+ * A channel of our P's for words comes first: a value moved without a saved register or an atomic operation, where there is
+ * room, or a value, or a peer that waits for it. What is done neither here nor by waiting goes to the general form.
  */
 void gort_chan_send(gort_chan *c, const void *elem)
 {
 	gort__m *mp = gort__m_self();
+	struct waiter *w;
 
 	if (gort__unlikely(c == NULL || mp == NULL || !gort__hold_try_enter(&mp->hold))) {
 		send_any(c, elem);
 		return;
 	}
-	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && !c->closed && c->elem_size == sizeof(uint64_t))) {
-		struct waiter *w = c->recvq.first;
-
-		if (w == NULL) {
-			if (gort__likely(c->count < c->cap)) {
-				size_t i = c->sendx;
-
-				memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
-				c->sendx = next_index(c, i);
-				gort__store_relaxed(&c->count, c->count + 1);
-				gort__leave_outermost(mp);
-				return;
-			}
-		} else {
-			void *to = w->elem;
-
-			if (gort__likely(wake_plainly(mp, &c->recvq, w))) {
-				if (to != NULL)
-					memcpy(to, elem, sizeof(uint64_t));
-				gort__leave_outermost(mp);
-				return;
-			}
-		}
+	if (gort__unlikely(!gort__bias_mine(&c->lock, mp->bias) || c->closed || c->elem_size != sizeof(uint64_t))) {
+		send_entered(mp, c, elem);
+		return;
 	}
-	send_entered(mp, c, elem);
+	w = c->recvq.first;
+	if (gort__likely(w == NULL)) {
+		size_t i = c->sendx;
+
+		if (gort__unlikely(c->count == c->cap)) {
+			send_blocks(mp, c, elem);
+			return;
+		}
+		memcpy(c->buf + i * sizeof(uint64_t), elem, sizeof(uint64_t));
+		c->sendx = next_index(c, i);
+		gort__store_relaxed(&c->count, c->count + 1);
+	} else {
+		void *to = w->elem;
+
+		if (gort__unlikely(!wake_plainly(mp, &c->recvq, w))) {
+			send_entered(mp, c, elem);
+			return;
+		}
+		/* it is runnable, but nobody runs it, nor takes it away, while we are inside */
+		if (to != NULL)
+			memcpy(to, elem, sizeof(uint64_t));
+	}
+	gort__leave_outermost(mp);
 }
 
 int gort_chan_recv(gort_chan *c, void *elem)
 {
 	gort__m *mp = gort__m_self();
+	struct waiter *w;
 
 	if (gort__unlikely(c == NULL || mp == NULL || !gort__hold_try_enter(&mp->hold)))
 		return recv_any(c, elem);
-	if (gort__likely(gort__bias_mine(&c->lock, mp->bias) && elem != NULL && c->elem_size == sizeof(uint64_t))) {
-		struct waiter *w = c->sendq.first;
+	if (gort__unlikely(!gort__bias_mine(&c->lock, mp->bias) || c->elem_size != sizeof(uint64_t) || elem == NULL))
+		return recv_entered(mp, c, elem);
+	w = c->sendq.first;
+	if (gort__likely(w == NULL)) {
+		size_t i = c->recvx;
 
-		if (w == NULL) {
-			if (gort__likely(c->count > 0)) {
-				size_t i = c->recvx;
+		if (gort__unlikely(c->count == 0))
+			return c->closed ? recv_entered(mp, c, elem) : recv_blocks(mp, c, elem);
+		memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
+		c->recvx = next_index(c, i);
+		gort__store_relaxed(&c->count, c->count - 1);
+	} else {
+		void *from = w->elem;
 
-				memcpy(elem, c->buf + i * sizeof(uint64_t), sizeof(uint64_t));
-				c->recvx = next_index(c, i);
-				gort__store_relaxed(&c->count, c->count - 1);
-				gort__leave_outermost(mp);
-				return 0;
-			}
-		} else if (c->cap == 0) {
-			void *from = w->elem;
-
-			if (gort__likely(wake_plainly(mp, &c->sendq, w))) {
-				memcpy(elem, from, sizeof(uint64_t));
-				gort__leave_outermost(mp);
-				return 0;
-			}
-		}
+		/* with a buffer its place in that is to be taken */
+		if (gort__unlikely(c->cap != 0 || !wake_plainly(mp, &c->sendq, w)))
+			return recv_entered(mp, c, elem);
+		memcpy(elem, from, sizeof(uint64_t));   /* as in sending */
 	}
-	return recv_entered(mp, c, elem);
+	gort__leave_outermost(mp);
+	return 0;
 }
 
 /* The nil channel's part of the _until forms. */
