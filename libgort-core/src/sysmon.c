@@ -33,7 +33,8 @@
 #define SHORT_SLICE (1 * GORT_MILLISECOND)
 #define LIVELY_LOOK (500 * GORT_MICROSECOND)
 #define LIVELY (10 * GORT_MICROSECOND)  /* mean time between decisions of a P that need not be looked at so often */
-#define QUIET_ROUNDS 5                  /* looks in a row with nothing to do before sleeping until told */
+#define QUIET_ROUNDS 5                  /* looks in a row with nothing to do before sleeping until told, where that was soon */
+#define RESTED (10 * GORT_MILLISECOND)  /* the last time; after so long a sleep one will do */
 #define TRIM_EVERY (2 * GORT_SECOND)
 
 uint32_t gort__sysmon_slow, gort__sysmon_deep;
@@ -46,7 +47,8 @@ static struct {
 	/* the monitor's own */
 	gort_duration pace;             /* how long it sleeps when nothing else is due */
 	gort_time told_at;              /* when it was told to look, or took something, last */
-	int quiet;                      /* looks in a row with nothing to do */
+	int quiet;                      /* looks in a row with nothing to do, */
+	int rounds;                     /* and how many are not yet enough */
 	int doubts;                     /* times that all waited for ever, but for some thread */
 	bool took;                      /* something was taken at the present look */
 	bool surplus;                   /* something waits behind one of the Ps */
@@ -390,8 +392,10 @@ static void rest_deep(gort_time until, gort_time now)
 		mon.quiet = 0;
 	}
 	gort__store_relaxed(&gort__sysmon_deep, 0);
-	if (mon.told_at > now)
+	if (mon.told_at > now) {
 		mon.quiet = mon.doubts = 0;
+		mon.rounds = mon.told_at - now < RESTED ? QUIET_ROUNDS : 0;
+	}
 }
 
 static void monitor(void *arg)
@@ -449,9 +453,9 @@ static void monitor(void *arg)
 		mon.quiet = mon.took || want < now + LONG || !all_at_rest(now) ? 0 : mon.quiet + 1;
 		want = watch < want ? watch : want;
 		/* each time: the P with the timer may not have been idle yet, and what is called off must not be waited for below */
-		if (mon.quiet >= QUIET_ROUNDS)
+		if (mon.quiet >= mon.rounds)
 			sweep_idle();
-		if (mon.quiet > QUIET_ROUNDS)
+		if (mon.quiet > mon.rounds)
 			rest_deep(more && mon.trim_at < want ? mon.trim_at : want, now);
 		else
 			sleep_until(want < now + mon.pace ? want : now + mon.pace);
@@ -473,6 +477,7 @@ int gort__sysmon_start(void)
 	mon.pace = SOON;
 	mon.told_at = gort__os_now();
 	mon.quiet = mon.doubts = 0;
+	mon.rounds = QUIET_ROUNDS;
 	gort__sysmon_slow = gort__sysmon_deep = 0;
 	gort__watch_init();
 	/* of address space: tracebacks are made on it too */
