@@ -291,6 +291,19 @@ static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 	return gort__take_global(pp, gort__runq_len(&pp->runq) >= GORT__RUNQ_SIZE / 8);
 }
 
+/* A long queue is cold: descriptors are fetched some turns ahead, and the stacks when these have come. */
+#define AHEAD 12
+#define STACK_AHEAD 6
+
+static inline void fetch_ahead(struct gort__runq *q)
+{
+	gort_g *later = q->ring[(q->head + AHEAD) % GORT__RUNQ_SIZE];
+
+	gort__prefetch(&later->fn);
+	gort__prefetch(&later->ctx);
+	gort__ctx_prefetch(&q->ring[(q->head + STACK_AHEAD) % GORT__RUNQ_SIZE]->ctx);
+}
+
 /* The next goroutine of this P's own; NULL: look further, on g0. */
 static inline gort_g *next_local(gort__p *pp)
 {
@@ -321,13 +334,8 @@ static inline gort_g *next_local(gort__p *pp)
 	pp->runq.chain = 0;
 	gp = gort__runq_pop(&pp->runq);
 	if (gp != NULL) {
-		if (gort__runq_len(&pp->runq) > 1) {
-			/* a long queue is cold: fetch what comes soon */
-			gort_g *soon = pp->runq.ring[(pp->runq.head + 1) % GORT__RUNQ_SIZE];
-
-			gort__prefetch(&soon->fn);
-			gort__prefetch(&soon->ctx);
-		}
+		if (gort__unlikely(gort__runq_len(&pp->runq) > AHEAD))
+			fetch_ahead(&pp->runq);
 		return gp;
 	}
 	return gort__unlikely(gort__stash_len(&pp->stash) > 0) ? unstash(pp) : NULL;

@@ -10,7 +10,8 @@
  *   GORT__CTX_HERE         a statement, once in a block: notes where the caller stands, good until the block ends or goes on
  *   gort__arch_tls         this thread's gort__tls, read anew at each call
  *   gort__cpu_relax        a pause in a spin loop
- *   gort__prefetch
+ *   gort__prefetch         a hint that a line will soon be written to
+ *   gort__ctx_prefetch     a hint that c will soon be continued, which may not have begun, or may still be running
  */
 #ifndef GORT__ARCH_CTX_H
 #define GORT__ARCH_CTX_H
@@ -51,5 +52,10 @@ static inline void gort__cpu_relax(void)
 }
 
 #define gort__prefetch(p) __builtin_prefetch((p), 1, 3)
+
+static inline void gort__ctx_prefetch(const gort__ctx *c)
+{
+	(void)c;
+}
 
 #endif

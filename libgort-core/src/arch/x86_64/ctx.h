@@ -115,4 +115,13 @@ static inline void gort__cpu_relax(void)
 /* A hint that p's line will soon be written to. */
 #define gort__prefetch(p) __builtin_prefetch((p), 1, 3)
 
+/* The same for the frames at which c goes on. Relaxed: a thread may be about to leave them; one that has not begun has any. */
+static inline void gort__ctx_prefetch(const gort__ctx *c)
+{
+	uintptr_t sp = (uintptr_t)gort__load_relaxed(&c->sp);
+
+	for (int i = 0; i < 3; i++)
+		gort__prefetch((void *)(sp + i * 64));
+}
+
 #endif
