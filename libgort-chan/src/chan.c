@@ -329,19 +329,12 @@ int gort_chan_recv_until(gort_chan *c, void *elem, gort_time deadline)
 	return recv(gort__enter(), c, elem, deadline);
 }
 
-int gort_chan_try_send(gort_chan *c, const void *elem)
+static __attribute__((noinline)) int try_send(gort_chan *c, const void *elem)
 {
 	struct waiter *wake;
-	gort__m *mp;
+	gort__m *mp = gort__enter_nosched();
 	int r;
 
-	/*
-	 * Full and, a moment before, not closed: since a closed channel never gets less ready to send to, there was a moment in
-	 * between when it was both open and full.
-	 */
-	if (c == NULL || (!gort__load_acquire(&c->closed) && !may_send(c)))
-		return -EAGAIN;
-	mp = gort__enter_nosched();
 	gort__bias_lock(mp, &c->lock);
 	r = send_locked(c, elem, &wake);
 	gort__bias_unlock(mp, &c->lock);
@@ -353,12 +346,34 @@ int gort_chan_try_send(gort_chan *c, const void *elem)
 	return r;
 }
 
-int gort_chan_try_recv(gort_chan *c, void *elem)
+int gort_chan_try_send(gort_chan *c, const void *elem)
+{
+	/*
+	 * Full and, a moment before, not closed: since a closed channel never gets less ready to send to, there was a moment in
+	 * between when it was both open and full.
+	 */
+	if (c == NULL || (!gort__load_acquire(&c->closed) && !may_send(c)))
+		return -EAGAIN;
+	return try_send(c, elem);
+}
+
+static __attribute__((noinline)) int try_recv(gort_chan *c, void *elem)
 {
 	struct waiter *wake;
-	gort__m *mp;
+	gort__m *mp = gort__enter_nosched();
 	int r;
 
+	gort__bias_lock(mp, &c->lock);
+	r = recv_locked(c, elem, &wake);
+	gort__bias_unlock(mp, &c->lock);
+	if (wake != NULL)
+		wake_peer(mp, wake);
+	gort__leave(mp);
+	return r;
+}
+
+int gort_chan_try_recv(gort_chan *c, void *elem)
+{
 	if (c == NULL)
 		return -EAGAIN;
 	/*
@@ -368,14 +383,7 @@ int gort_chan_try_recv(gort_chan *c, void *elem)
 	if (!(c->cap > 0 ? gort__load_acquire(&c->count) > 0 : gort__load_acquire(&c->sendq.first) != NULL) &&
 	    !gort__load_acquire(&c->closed))
 		return -EAGAIN;
-	mp = gort__enter_nosched();
-	gort__bias_lock(mp, &c->lock);
-	r = recv_locked(c, elem, &wake);
-	gort__bias_unlock(mp, &c->lock);
-	if (wake != NULL)
-		wake_peer(mp, wake);
-	gort__leave(mp);
-	return r;
+	return try_recv(c, elem);
 }
 
 /* Entered. False: it is closed already. */
