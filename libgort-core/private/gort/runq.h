@@ -25,10 +25,10 @@ struct gort_g;
 struct gort__runq {
 	struct gort_g *runnext;                 /* written by (h), read (r) */
 	uint32_t head, tail;                    /* written by (h), read (r) */
+	struct gort_g *ring[GORT__RUNQ_SIZE];   /* (h) */
 	uint64_t tick;                          /* scheduling decisions made; written by (h), read (r) by the monitor */
 	uint64_t parks;                         /* written by (h), read (r) */
 	uint32_t chain;                         /* runnext taken in a row; (h) */
-	struct gort_g *ring[GORT__RUNQ_SIZE];   /* (h) */
 };
 
 /* The ring's length: exact for the holder, a guess for others. */
