@@ -4,7 +4,7 @@
  * keeps it while others wait:
  *
  *   in an announced call             after 20 microseconds, or when its thread sleeps in the kernel
- *   its thread asleep in the kernel  after 100 microseconds without a scheduling decision
+ *   its thread asleep in the kernel  after 100 microseconds without a scheduling decision, 40 soon after another one was
  *   its thread running, or ready to  after a slice; one inside the library is asked to yield instead
  *
  * Descriptors that nobody has polled for a millisecond are something that waits, too.
@@ -174,6 +174,7 @@ static gort_time look_at(gort__p *pp, gort_time now)
 	gort__m *mp = gort__load_acquire(&pp->m);
 	uint32_t depth, calls;
 	bool waits, wanted, moved, blocked;
+	gort_duration patience = mon.pace == SOON ? 2 * GRACE : SOON;   /* where one has blocked just now others will */
 
 	if (gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) &&
 	    (now - pp->seen.at) / GORT__CALM_RATE > (gort_time)(gort__load_relaxed(&pp->runq.tick) - pp->seen.tick)) {
@@ -209,8 +210,8 @@ static gort_time look_at(gort__p *pp, gort_time now)
 		 * 8 % from a server on two processors.
 		 */
 		return mon.pace > MILLI ? now + (pp->seen.lively ? LIVELY_LOOK : SOON) : mon.pace == SOON ? now + 2 * GRACE : INT64_MAX;
-	if (now - pp->seen.at < SOON)
-		return pp->seen.at + SOON;
+	if (now - pp->seen.at < patience)
+		return pp->seen.at + patience;
 	blocked = depth == 0 && gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1;
 	if (!blocked && !waits)
 		return INT64_MAX;
