@@ -38,6 +38,7 @@ int gort_cond_wait_until(gort_cond *c, gort_mutex *m, gort_time deadline)
 	if (sync_too_late(deadline))
 		return -ETIMEDOUT;
 	mp = gort__enter();
+	gort__mutex_keep(m);
 	gort__sync_lock(c);
 	sync_prepare(mp, &w, "sync.Cond.Wait", deadline);
 	sync_push(queue(c), &w);

@@ -2,6 +2,10 @@
 /*
  * The mutex: Go's, with normal and starvation mode.
  *
+ * It is plain until somebody has to wait for it, and then full. A plain one is unlocked by a store, which is half of what a lock
+ * and an unlock cost; how it becomes full meanwhile, and plain again when it has been calm for long, is told in turn.c. The word
+ * of a full one:
+ *
  *   LOCKED     somebody has it
  *   WAITERS    the queue is not empty; changes under the table's lock only
  *   WOKEN      a waiter is awake (it was woken, or it spins) and has not had its try yet: no need to wake another, and
@@ -19,20 +23,10 @@
  * That much can never change. A compare-and-swap from 0 fails as soon as anybody waits, and has the cache line for nothing
  * then: with eight goroutines on two processors an operation took 50 ns that way, and takes 30.
  */
-#include "queue.h"
-
-#define LOCKED 1u
-#define WAITERS 2u
-#define WOKEN 4u
-#define STARVING 8u
+#include "mutex.h"
 
 #define STARVES_AFTER GORT_MILLISECOND
 #define SPINS 4
-
-static struct sync_waiter **queue(gort_mutex *m)
-{
-	return (struct sync_waiter **)&m->waiters;
-}
 
 bool gort_mutex_try_lock(gort_mutex *m)
 {
@@ -53,11 +47,26 @@ static bool try_take(gort_mutex *m, bool woken)
 	return false;
 }
 
-/* Under the table's lock. True: taken after all. False: queued, to be parked. */
+/* Under the table's lock, which it may give up meanwhile. True: taken after all. False: queued, to be parked. */
 static bool take_or_queue(gort_mutex *m, struct sync_waiter *w, bool woken, bool starving, bool again)
 {
-	uint32_t s = gort__load_relaxed(&m->state);
+	uint32_t s, mode;
 
+	/* not full yet, so no bit but LOCKED may be set */
+	while ((mode = gort__mutex_mode(m)) < FULL) {
+		if (!(gort__load_relaxed(&m->state) & LOCKED)) {
+			if (mode == TURNED)
+				gort__mutex_turned(m, FULL);
+			else if (try_take(m, false))
+				return true;
+		} else if (mode == PLAIN) {
+			gort__mutex_turn(m);
+		} else {
+			gort__mutex_queue_turning(m, w);
+			return false;
+		}
+	}
+	s = gort__load_relaxed(&m->state);
 	for (;;) {
 		uint32_t t = s & ~(woken ? WOKEN : 0u);
 
@@ -71,9 +80,9 @@ static bool take_or_queue(gort_mutex *m, struct sync_waiter *w, bool woken, bool
 			break;
 	}
 	if (again)
-		sync_push_front(queue(m), w);
+		sync_push_front(mutex_queue(m), w);
 	else
-		sync_push(queue(m), w);
+		sync_push(mutex_queue(m), w);
 	return false;
 }
 
@@ -83,9 +92,11 @@ static void give_up(gort_mutex *m, struct sync_waiter *w)
 	uint32_t s;
 
 	gort__sync_lock(m);
-	if (w->queued)
-		sync_remove(queue(m), w);
-	if (*queue(m) == NULL) {
+	if (w->queued && w->turns)
+		gort__mutex_stand_down(m, w);
+	else if (w->queued)
+		sync_remove(mutex_queue(m), w);
+	if (*mutex_queue(m) == NULL) {
 		s = gort__load_relaxed(&m->state);
 		while (!gort__cas_relaxed(&m->state, &s, s & ~(WAITERS | STARVING)))
 			;
@@ -151,6 +162,49 @@ static __attribute__((noinline)) int lock_slow(gort_mutex *m, gort_time deadline
 	return contend(gort__enter(), m, &w, deadline, false);
 }
 
+/* Under the table's lock, with somebody in the queue. To be woken, if there is nobody to unlock it, nor one who is awake. */
+static struct sync_waiter *first_to_wake(gort_mutex *m)
+{
+	struct sync_waiter *w = NULL;
+	uint32_t s = gort__load_relaxed(&m->state), off = 0;
+
+	while (!gort__cas_relaxed(&m->state, &s, s | WAITERS | (s & LOCKED ? 0u : WOKEN)))
+		;
+	if (!(s & (LOCKED | WOKEN))) {
+		w = sync_pop(mutex_queue(m));
+		off = w == NULL ? WOKEN : 0u;   /* their deadlines have passed */
+	}
+	if (*mutex_queue(m) == NULL) {
+		s = gort__load_relaxed(&m->state);
+		while (!gort__cas_relaxed(&m->state, &s, s & ~(WAITERS | STARVING | off)))
+			;
+	}
+	return w;
+}
+
+/*
+ * For a condition variable, by who has the mutex, before it waits: others who signal put it into the mutex's queue, and that
+ * must be allowed at any time.
+ */
+void gort__mutex_keep(gort_mutex *m)
+{
+	uint32_t mode;
+
+	if ((gort__load_relaxed(&m->mode) & MODE) == KEPT)      /* relaxed: whoever had it before has written it before */
+		return;
+	gort__sync_lock(m);
+	if (!(gort__load_relaxed(&m->state) & LOCKED)) {
+		gort__sync_unlock(m);
+		gort__fatal("sync: unlock of unlocked mutex");
+	}
+	mode = gort__mutex_mode(m);
+	if (mode == TURNING || mode == TURNED)
+		gort__mutex_turned(m, KEPT);
+	else
+		gort__store_relaxed(&m->mode, KEPT);
+	gort__sync_unlock(m);
+}
+
 /*
  * Waiters of a condition variable, claimed: a list through next, all with this mutex. They queue up for it where they are,
  * asleep, instead of being woken one and all to find it taken.
@@ -159,7 +213,6 @@ void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list)
 {
 	struct sync_waiter *w;
 	gort_time now = gort_now();
-	uint32_t s;
 
 	gort__sync_lock(m);
 	while ((w = list) != NULL) {
@@ -167,18 +220,9 @@ void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list)
 		w->since = now;
 		w->adopted = true;
 		gort__store_relaxed(&w->g->wait_reason, "sync.Mutex.Lock");
-		sync_push(queue(m), w);
+		sync_push(mutex_queue(m), w);
 	}
-	/* nobody to unlock it, nor one who is awake: then the first of the queue */
-	s = gort__load_relaxed(&m->state);
-	while (!gort__cas_relaxed(&m->state, &s, s | WAITERS | (s & LOCKED ? 0u : WOKEN)))
-		;
-	w = s & (LOCKED | WOKEN) ? NULL : sync_pop(queue(m));
-	if (*queue(m) == NULL) {
-		s = gort__load_relaxed(&m->state);
-		while (!gort__cas_relaxed(&m->state, &s, s & ~(WAITERS | STARVING)))
-			;
-	}
+	w = first_to_wake(m);
 	gort__sync_unlock(m);
 	if (w != NULL)
 		sync_wake_one(w);
@@ -217,11 +261,20 @@ int gort_mutex_lock_until(gort_mutex *m, gort_time deadline)
 	return lock_fast(m) ? 0 : lock_slow(m, deadline);
 }
 
+/* Of a full one, under the table's lock, by who has it: is it plain again? A wait that has begun would show. */
+static bool calmed(gort_mutex *m, uint32_t s)
+{
+	bool calm = gort__load_relaxed(&m->mode) >= FULL + GORT__MUTEX_CALM * CALM_UNLOCK && s == LOCKED && *mutex_queue(m) == NULL;
+
+	gort__store_relaxed(&m->mode, calm ? PLAIN : FULL);
+	return calm;
+}
+
 /* hand_over: to a waiter directly, as to one that starves. */
 static __attribute__((noinline)) void unlock_slow(gort_mutex *m, bool hand_over)
 {
 	struct sync_waiter *w = NULL;
-	uint32_t s, t;
+	uint32_t s, t, mode;
 
 	gort__sync_lock(m);
 	s = gort__load_relaxed(&m->state);
@@ -229,11 +282,21 @@ static __attribute__((noinline)) void unlock_slow(gort_mutex *m, bool hand_over)
 		gort__sync_unlock(m);
 		gort__fatal("sync: unlock of unlocked mutex");
 	}
+	mode = gort__mutex_mode(m);
+	if (mode == TURNED) {
+		gort__mutex_turned(m, FULL);
+		s = gort__load_relaxed(&m->state);
+	} else if (mode < FULL || (mode == FULL && calmed(m, s))) {
+		/* nobody waits; or who does is awake, and looks under the lock */
+		gort__store_release(&m->state, 0u);     /* pairs with the acquires in lock */
+		gort__sync_unlock(m);                   /* by address only, here and below: the mutex may be gone */
+		return;
+	}
 	/* a waiter that is awake will look by itself, except that one who starves must be given it */
 	if ((s & STARVING) || !(s & WOKEN))
-		w = sync_pop(queue(m));
+		w = sync_pop(mutex_queue(m));
 	if (w != NULL && (hand_over || (s & STARVING))) {
-		bool more = *queue(m) != NULL;
+		bool more = *mutex_queue(m) != NULL;
 		bool over = (s & STARVING) && (!more || gort_now() - w->since < STARVES_AFTER);
 
 		w->granted = true;              /* who wakes up sees all that came before, as after any park */
@@ -245,11 +308,11 @@ static __attribute__((noinline)) void unlock_slow(gort_mutex *m, bool hand_over)
 			t = s & ~LOCKED;
 			if (w != NULL)
 				t |= WOKEN;
-			if (*queue(m) == NULL)
+			if (*mutex_queue(m) == NULL)
 				t &= ~(WAITERS | STARVING);
 		} while (!gort__cas_release(&m->state, &s, t));         /* pairs with the acquires in lock */
 	}
-	gort__sync_unlock(m);                   /* by address only: the mutex may be gone */
+	gort__sync_unlock(m);
 	if (w != NULL)
 		sync_wake_one(w);
 }
@@ -260,16 +323,82 @@ static inline bool nobody_to_wake(uint32_t s)
 	return (s & ~WOKEN) == LOCKED || (s & (LOCKED | WOKEN | STARVING)) == (LOCKED | WOKEN);
 }
 
-void gort_mutex_unlock(gort_mutex *m)
+/* After the last touch of a mutex that was plain, when one turns whose address lies in the same bucket: is it this one? */
+static __attribute__((noinline)) void look(gort_mutex *m)
 {
+	struct sync_waiter *w;
+
+	gort__sync_lock(m);
+	w = gort__mutex_standing(m);
+	if (w != NULL && !(gort__load_relaxed(&m->state) & LOCKED)) {
+		gort__mutex_turned(m, FULL);
+		w = first_to_wake(m);
+	} else {
+		w = NULL;
+	}
+	gort__sync_unlock(m);
+	if (w != NULL)
+		sync_wake_one(w);
+}
+
+/*
+ * Until the scheduler has found out whether there is a heavy fence: takes nothing away that there may be if there is none, and
+ * looks in case there is one, and somebody has begun to wait since. True: unlocked.
+ */
+static bool unlock_unknown(gort_mutex *m)
+{
+	const uint32_t *turns = sync_turns(m);
 	uint32_t s = LOCKED;
 
-	/* by a constant first: a load right behind the locked instruction of lock would wait for it */
-	do {
-		if (gort__likely(gort__cas_release(&m->state, &s, s & ~LOCKED)))        /* pairs with lock's acquire */
-			return;
-	} while (nobody_to_wake(s));
+	if (gort__m_self() != NULL)
+		return false;                   /* a thread that has entered knows */
+	if (!gort__cas_release(&m->state, &s, 0u))      /* pairs with lock's acquire */
+		return false;
+	gort__fence_compiler();                 /* near half; the far one is in gort__mutex_turn */
+	if (gort__load_relaxed(turns) >= SYNC_TURN)
+		look(m);
+	return true;
+}
+
+/* One that is not plain, or not known to be. */
+static __attribute__((noinline)) void unlock_full(gort_mutex *m)
+{
+	uint32_t mode = gort__load_relaxed(&m->mode), turns = gort__load_relaxed(sync_turns(m));
+	uint32_t s = gort__load_relaxed(&m->state);
+
+	if (mode == PLAIN && turns == 0 && unlock_unknown(m))
+		return;
+	if ((mode & MODE) == FULL) {
+		/* only the holder of a full one writes this word */
+		if (s != LOCKED)
+			gort__store_relaxed(&m->mode, FULL);
+		else if (mode < FULL + GORT__MUTEX_CALM * CALM_UNLOCK)
+			gort__store_relaxed(&m->mode, mode + CALM_UNLOCK);
+		else
+			s = 0;                  /* to be looked at under the lock */
+	}
+	if ((mode & MODE) >= FULL || turns & SYNC_FENCED) {
+		while (nobody_to_wake(s)) {
+			if (gort__cas_release(&m->state, &s, s & ~LOCKED))      /* pairs with lock's acquire */
+				return;
+		}
+	}
 	unlock_slow(m, false);
+}
+
+void gort_mutex_unlock(gort_mutex *m)
+{
+	const uint32_t *turns = sync_turns(m);
+
+	if (gort__likely(gort__load_relaxed(&m->mode) == PLAIN && gort__load_relaxed(turns) == SYNC_READY &&
+			 gort__load_relaxed(&m->state) == LOCKED)) {
+		gort__store_release(&m->state, 0u);     /* pairs with lock's acquire */
+		gort__fence_compiler();                 /* near half; the far one is in gort__mutex_turn */
+		if (gort__unlikely(gort__load_relaxed(turns) != SYNC_READY))
+			look(m);
+		return;
+	}
+	unlock_full(m);
 }
 
 /* By one that is about to park, so that nobody runs who could take it before the waiter does. */

@@ -4,21 +4,23 @@
 
 #include <string.h>
 
-#define BUCKETS 256
-
 static struct bucket {
 	_Alignas(64) gort__lock lock;
 	struct sync_waiter *shared;
+	struct sync_waiter *turning;
 	struct sync_waiter *leaving;    /* written under lock, looked at (r) */
-} table[BUCKETS];
+} table[SYNC_BUCKETS];
+
+uint32_t gort__sync_turns[SYNC_BUCKETS];
 
 /*
- * A forked child has one thread; the others' locks are held by nobody now, and their waiters are gone. After gort_shutdown
- * all waiters are.
+ * A forked child has one thread; the others' locks are held by nobody now, and their waiters are gone, and whether there is a
+ * heavy fence will be asked again. After gort_shutdown all waiters are gone.
  */
 static void forget(void)
 {
 	memset(table, 0, sizeof table);
+	memset(gort__sync_turns, 0, sizeof gort__sync_turns);
 }
 
 static struct gort__sibling sibling = { .forked = forget, .shut = forget };
@@ -35,7 +37,7 @@ static __attribute__((destructor)) void fini(void)
 
 static struct bucket *bucket_of(const void *key)
 {
-	return &table[((uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 56];
+	return &table[sync_bucket(key)];
 }
 
 void gort__sync_lock(const void *key)
@@ -56,6 +58,11 @@ void gort__sync_unlock(const void *key)
 struct sync_waiter **gort__sync_shared(const void *key)
 {
 	return &bucket_of(key)->shared;
+}
+
+struct sync_waiter **gort__sync_turning(const void *key)
+{
+	return &bucket_of(key)->turning;
 }
 
 void gort__sync_leaves(struct sync_waiter *w)

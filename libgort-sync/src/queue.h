@@ -30,6 +30,7 @@ struct sync_waiter {
 		int64_t need;           /* semaphore: how much of it */
 	};
 	bool queued;
+	bool turns;                     /* mutex: it stands in the table's list of those that turn, not in the mutex's queue */
 	bool granted;                   /* mutexes: it was handed over */
 	bool called;                    /* reader: it is to wake the others */
 	bool adopted;                   /* condition variable: claimed, and waits for the mutex by now */
@@ -48,6 +49,30 @@ void gort__sync_leaves(struct sync_waiter *w);          /* woken, and taken off 
 void gort__sync_left(struct sync_waiter *w);            /* by itself */
 bool gort__sync_any_leaving(const void *key);           /* of this object, or of another in the same bucket; from anywhere */
 struct sync_waiter *gort__sync_leaving(const void *key);        /* the first in the list: of any object */
+
+/*
+ * For mutexes, whose unlock looks at this after its last touch of the mutex. A word for each bucket, 0 until somebody needs it:
+ * SYNC_READY or SYNC_FENCED, and SYNC_TURN for each of its mutexes that turns (mutex.h). Written under the table's lock. In an
+ * array of its own, since it is hardly ever written, and the bucket often.
+ */
+#define SYNC_BUCKETS 256
+#define SYNC_READY 1u           /* the heavy fence is there */
+#define SYNC_FENCED 2u          /* it is not, now or ever */
+#define SYNC_TURN 4u
+extern uint32_t gort__sync_turns[SYNC_BUCKETS] __attribute__((visibility("hidden")));
+
+static inline unsigned sync_bucket(const void *key)
+{
+	return (unsigned)(((uintptr_t)key * 0x9E3779B97F4A7C15ull) >> 56);
+}
+
+static inline uint32_t *sync_turns(const void *key)
+{
+	return &gort__sync_turns[sync_bucket(key)];
+}
+
+/* The list of waiters that stand for their mutexes, one for each; under the table's lock. */
+struct sync_waiter **gort__sync_turning(const void *key);
 
 static inline void sync_push(struct sync_waiter **head, struct sync_waiter *w)
 {
@@ -96,6 +121,7 @@ static inline void sync_remove(struct sync_waiter **head, struct sync_waiter *w)
 }
 
 /* mutex.c, for cond.c */
+void gort__mutex_keep(gort_mutex *m);
 void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list);
 void gort__mutex_hand_over(gort_mutex *m);
 void gort__mutex_adopted(gort__m *mp, gort_mutex *m, struct sync_waiter *w);

@@ -172,7 +172,7 @@ static void embeds(void)
 static int scoped(gort_mutex *m)
 {
 	GORT_MUTEX_SCOPE(m);
-	if (m->spare)
+	if (m->mode)
 		return 1;
 	for (int i = 0; i < 3; i++) {
 		GORT_MUTEX_SCOPE(m);

@@ -9,6 +9,10 @@
 static uint32_t mutex_word;
 static gort_mutex mutex;                /* in name only */
 
+static void gort__mutex_keep(gort_mutex *m)
+{
+}
+
 static void gort__mutex_hand_over(gort_mutex *m)
 {
 	model_unlock(&mutex_word);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The mutex of libgort-sync, compiled as it is: its word against the queue under the table's lock. Each section counts in
- * plain memory, so two at once are a data race; a wakeup that is lost is a deadlock; and at the end nothing is left.
+ * The mutex of libgort-sync, compiled as it is, where it is full: its word against the queue under the table's lock. Each section
+ * counts in plain memory, so two at once are a data race; a wakeup that is lost is a deadlock; and at the end nothing is left.
+ * How a plain one becomes full is in turn.c.
  */
 #include "waitqueue.h"
 
 void gort__mutex_adopt(gort_mutex *m, struct sync_waiter *list);
 void gort__mutex_adopted(gort__m *mp, gort_mutex *m, struct sync_waiter *w);
 void gort__mutex_hand_over(gort_mutex *m);
+void gort__mutex_keep(gort_mutex *m);
+
+#include "../../libgort-sync/src/turn.c"
 
 #include "../../libgort-sync/src/mutex.c"
 
@@ -30,6 +34,9 @@ static void setup(void)
 	memset(&m, 0, sizeof m);
 	memset(&signalled, 0, sizeof signalled);
 	queues[0] = (struct sync_waiter **)&m.waiters;
+	queues[1] = &turning_list;
+	m.mode = KEPT;
+	turns_word = SYNC_READY;
 	data = waiting = 0;
 	model_name(&m.state, "state", show_state);
 	model_name(&data, "data", NULL);

@@ -29,7 +29,7 @@ struct sync_waiter {
 	gort_mutex *mutex;
 	gort_time since;
 	int64_t need;
-	bool queued, granted, adopted, called;
+	bool queued, granted, adopted, called, turns;
 };
 
 #define MS MODEL_THREADS
@@ -65,6 +65,23 @@ static void gort__sync_unlock(const void *key)
 		gort__plain_write(&guarded, digest());
 	if (!drop_lock)
 		model_unlock(&table_word);
+}
+
+#define SYNC_READY 1u
+#define SYNC_FENCED 2u
+#define SYNC_TURN 4u
+static uint32_t turns_word;             /* the table's word, one for all */
+static struct sync_waiter *turning_list;        /* and its list */
+static int outsider;                    /* a thread that the scheduler has not seen yet; -1: none is */
+
+static inline uint32_t *sync_turns(const void *key)
+{
+	return &turns_word;
+}
+
+static inline struct sync_waiter **gort__sync_turning(const void *key)
+{
+	return &turning_list;
 }
 
 static void changed(struct sync_waiter **head)
@@ -191,6 +208,7 @@ static inline gort_time model_now(void)
 #define gort_now model_now
 #define gort__enter() ((gort__m *)NULL)
 #define gort__leave(mp) ((void)(mp))
+#define gort__m_self() (model_self() != outsider ? (gort__m *)&outsider : NULL)
 #define gort__park_undo(g) ((void)(g))
 #define gort__fatal(words) model_fail("%s", words)
 #define gort__panic(words) model_fail("%s", words)
@@ -206,9 +224,13 @@ static inline void waitqueue_setup(void)
 	guarded = 0;
 	armed = 0;
 	hurry = 1;
+	turns_word = 0;
+	turning_list = NULL;
+	outsider = -1;
 	may_spin = drop_wakes = drop_lock = drop_claims = false;
 	model_name(&table_word, "table", NULL);
 	model_name(&guarded, "guarded", NULL);
+	model_name(&turns_word, "turns", NULL);
 	model_name(&armed, "armed", NULL);
 	for (int i = 0; i < QUEUES; i++) {
 		orders[i] = 0;

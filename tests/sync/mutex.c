@@ -236,7 +236,6 @@ GO_TEST(a_waiter_of_more_than_a_millisecond_gets_direct_hand_off)
 GO_TEST(starvation_mode_ends_by_itself)
 {
 	struct greedy g = { .m = GORT_MUTEX_INIT };
-	gort_mutex zero = GORT_MUTEX_INIT;
 
 	spawn(greedy, &g);
 	await_count(&g.rounds, 1);
@@ -246,10 +245,195 @@ GO_TEST(starvation_mode_ends_by_itself)
 	}
 	set(&g.stop, 1);
 	await_done(&g.task);
-	/* and the mutex is as if new: a try finds it free */
+	/* and nothing is left of it: a try finds it free */
 	expect(gort_mutex_try_lock(&g.m));
 	gort_mutex_unlock(&g.m);
-	expect(memcmp(&g.m, &zero, sizeof zero) == 0);
+	expect_eq(g.m.state, 0);
+	expect(g.m.waiters == NULL);
+}
+
+/* --- plain, full, and plain again: turn.c --- */
+
+/* Somebody waits for it, parked. */
+static void contend(gort_mutex *m)
+{
+	int order = 0;
+	struct waiter w = { .m = m, .deadline = GORT_FOREVER, .order = &order };
+
+	gort_mutex_lock(m);
+	spawn(locks, &w);
+	await_parked(&w.task);
+	gort_mutex_unlock(m);
+	await_done(&w.task);
+	expect_eq(w.result, 0);
+}
+
+/* Where there is no heavy fence (valgrind has none) all are full from the beginning, and nothing says so. */
+static bool turns(void)
+{
+	gort_stats s;
+
+	expect_eq(gort_stats_get(&s, sizeof s), 0);
+	return s.fence == GORT_FENCE_ASYMMETRIC;
+}
+
+static void calm(gort_mutex *m)
+{
+	for (int i = 0; i < 33000; i++) {
+		gort_mutex_lock(m);
+		gort_mutex_unlock(m);
+	}
+}
+
+GO_TEST(after_a_wait_and_a_long_calm_it_is_as_new)
+{
+	gort_mutex m = GORT_MUTEX_INIT, zero = GORT_MUTEX_INIT;
+
+	for (int i = 0; i < 5; i++) {
+		contend(&m);
+		expect(!turns() || memcmp(&m, &zero, sizeof m) != 0);
+		contend(&m);
+		calm(&m);
+		expect(memcmp(&m, &zero, sizeof m) == 0);
+	}
+}
+
+GO_TEST(waits_keep_it_from_being_as_new)
+{
+	gort_mutex m = GORT_MUTEX_INIT, zero = GORT_MUTEX_INIT;
+
+	for (int i = 0; i < 5; i++) {
+		contend(&m);
+		for (int k = 0; k < 20000; k++) {
+			gort_mutex_lock(&m);
+			gort_mutex_unlock(&m);
+		}
+		expect(!turns() || memcmp(&m, &zero, sizeof m) != 0);
+	}
+}
+
+GO_TEST(when_all_who_waited_have_given_up_it_is_as_new)
+{
+	gort_mutex m = GORT_MUTEX_INIT, zero = GORT_MUTEX_INIT;
+	int order = 0;
+
+	for (int n = 1; n < 4; n++) {
+		struct waiter w[3];
+
+		memset(w, 0, sizeof w);
+		gort_mutex_lock(&m);
+		for (int i = 0; i < n; i++) {
+			w[i] = (struct waiter){ .m = &m, .deadline = gort_deadline((1 + (i + n) % 3) * GORT_MILLISECOND), .order = &order };
+			spawn(locks, &w[i]);
+		}
+		for (int i = 0; i < n; i++) {
+			await_done(&w[i].task);
+			expect_eq(w[i].result, -ETIMEDOUT);
+		}
+		gort_mutex_unlock(&m);
+		expect(memcmp(&m, &zero, sizeof m) == 0);
+	}
+	expect_eq(order, 0);
+}
+
+/* Each of those who wait may be the one that gives up. */
+GO_TEST(of_several_who_wait_any_may_give_up)
+{
+	gort_mutex m = GORT_MUTEX_INIT;
+
+	for (int gives_up = 0; gives_up < 3; gives_up++) {
+		struct waiter w[3];
+		int order = 0;
+
+		memset(w, 0, sizeof w);
+		gort_mutex_lock(&m);
+		for (int i = 0; i < 3; i++) {
+			w[i] = (struct waiter){ .m = &m, .deadline = GORT_FOREVER, .order = &order };
+			if (i == gives_up)
+				w[i].deadline = gort_deadline(100 * GORT_MILLISECOND);
+			spawn(locks, &w[i]);
+			if (i != gives_up)
+				await_parked(&w[i].task);
+			else
+				gort_yield();
+		}
+		await_done(&w[gives_up].task);
+		expect_eq(w[gives_up].result, -ETIMEDOUT);
+		gort_mutex_unlock(&m);
+		for (int i = 0; i < 3; i++) {
+			await_done(&w[i].task);
+			expect_eq(w[i].result, i == gives_up ? -ETIMEDOUT : 0);
+		}
+		expect_eq(order, 2);
+		calm(&m);
+	}
+}
+
+struct pair {
+	gort_mutex m;
+	gort_cond c;
+	bool set;
+	struct task task;
+};
+
+static void waits_for_it(void *arg)
+{
+	struct pair *p = arg;
+
+	task_here(&p->task);
+	gort_mutex_lock(&p->m);
+	while (!p->set)
+		gort_cond_wait(&p->c, &p->m);
+	p->set = false;
+	gort_mutex_unlock(&p->m);
+	task_done(&p->task);
+}
+
+/* By a signal that comes when the mutex has been calm for long, and nobody has it. */
+GO_TEST(who_waits_for_a_condition_gets_it_after_any_calm)
+{
+	struct pair p = { .m = GORT_MUTEX_INIT };
+
+	for (int i = 0; i < 5; i++) {
+		memset(&p.task, 0, sizeof p.task);
+		spawn(waits_for_it, &p);
+		await_parked(&p.task);
+		calm(&p.m);
+		gort_mutex_lock(&p.m);
+		p.set = true;
+		gort_mutex_unlock(&p.m);
+		gort_cond_signal(&p.c);
+		await_done(&p.task);
+		contend(&p.m);
+	}
+}
+
+/* Many that are held, with somebody waiting, in the same buckets of the table as one that is not. */
+GO_TEST(mutexes_that_are_waited_for_do_not_disturb_others)
+{
+	static gort_mutex held[600], others[600];
+	static struct waiter w[600];
+	static int orders[600];
+
+	for (int i = 0; i < 600; i++) {
+		w[i] = (struct waiter){ .m = &held[i], .deadline = GORT_FOREVER, .order = &orders[i] };
+		gort_mutex_lock(&held[i]);
+		spawn(locks, &w[i]);
+	}
+	for (int i = 0; i < 600; i++)
+		await_parked(&w[i].task);
+	for (int i = 0; i < 600; i++) {
+		contend(&others[i]);
+		gort_mutex_lock(&others[i]);
+		expect(!gort_mutex_try_lock(&others[i]));
+		gort_mutex_unlock(&others[i]);
+	}
+	for (int i = 600; i-- > 0; )
+		gort_mutex_unlock(&held[i]);
+	for (int i = 0; i < 600; i++) {
+		await_done(&w[i].task);
+		expect_eq(w[i].result, 0);
+	}
 }
 
 struct short_lived {
@@ -311,14 +495,84 @@ static int unlock_twice(void)
 	return gort_run(unlock_twice_main, NULL);
 }
 
+static int unlock_full_main(void *arg)
+{
+	gort_mutex m = GORT_MUTEX_INIT;
+
+	contend(&m);
+	gort_mutex_unlock(&m);
+	return 0;
+}
+
+static int unlock_full(void)
+{
+	return gort_run(unlock_full_main, NULL);
+}
+
+static int unlock_kept_main(void *arg)
+{
+	gort_mutex m = GORT_MUTEX_INIT;
+	gort_cond c = GORT_COND_INIT;
+
+	gort_mutex_lock(&m);
+	expect_eq(gort_cond_wait_until(&c, &m, gort_deadline(GORT_MILLISECOND)), -ETIMEDOUT);
+	gort_mutex_unlock(&m);
+	gort_mutex_unlock(&m);
+	return 0;
+}
+
+static int unlock_kept(void)
+{
+	return gort_run(unlock_kept_main, NULL);
+}
+
+/* Locked and unlocked, and waited for, before anything else of the library was called; by plain threads only. */
+static struct {
+	gort_mutex m;
+	int n, done;
+} early;
+
+static void adds_early(void *arg)
+{
+	for (int i = 0; i < 1000; i++) {
+		gort_mutex_lock(&early.m);
+		early.n++;
+		gort_mutex_unlock(&early.m);
+	}
+	count_up(&early.done);
+}
+
+static int plain_threads(void)
+{
+	pthread_t t[3];
+
+	gort_mutex_lock(&early.m);
+	for (int i = 0; i < 3; i++)
+		t[i] = thread_start(adds_early, NULL);
+	gort_mutex_unlock(&early.m);
+	for (int i = 0; i < 3; i++)
+		thread_join(t[i]);
+	return early.n == 3000 && early.done == 3 ? 0 : 1;
+}
+
 static const struct test_child children[] = {
-	{ "unlock_unlocked", unlock_unlocked }, { "unlock_twice", unlock_twice }, { NULL, NULL },
+	{ "unlock_unlocked", unlock_unlocked }, { "unlock_twice", unlock_twice },
+	{ "unlock_full", unlock_full }, { "unlock_kept", unlock_kept },
+	{ "plain_threads", plain_threads }, { NULL, NULL },
 };
 
 START_TEST(unlocking_an_unlocked_one_is_fatal)
 {
 	test_child_says("unlock_unlocked", NULL, 2, "fatal error: sync: unlock of unlocked mutex");
 	test_child_says("unlock_twice", NULL, 2, "fatal error: sync: unlock of unlocked mutex");
+	test_child_says("unlock_full", NULL, 2, "fatal error: sync: unlock of unlocked mutex");
+	test_child_says("unlock_kept", NULL, 2, "fatal error: sync: unlock of unlocked mutex");
+}
+END_TEST
+
+START_TEST(it_may_be_the_first_that_plain_threads_call)
+{
+	test_child_says("plain_threads", NULL, 0, "");
 }
 END_TEST
 
@@ -339,6 +593,13 @@ int main(int argc, char **argv)
 	test_add(&s, a_waiter_of_more_than_a_millisecond_gets_direct_hand_off);
 	test_add(&s, starvation_mode_ends_by_itself);
 	test_add(&s, a_mutex_may_be_freed_once_lock_has_returned);
+	test_add(&s, after_a_wait_and_a_long_calm_it_is_as_new);
+	test_add(&s, waits_keep_it_from_being_as_new);
+	test_add(&s, when_all_who_waited_have_given_up_it_is_as_new);
+	test_add(&s, of_several_who_wait_any_may_give_up);
+	test_add(&s, who_waits_for_a_condition_gets_it_after_any_calm);
+	test_add(&s, mutexes_that_are_waited_for_do_not_disturb_others);
 	test_add(&s, unlocking_an_unlocked_one_is_fatal);
+	test_add(&s, it_may_be_the_first_that_plain_threads_call);
 	return test_end(&s);
 }

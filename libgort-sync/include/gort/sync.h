@@ -22,7 +22,7 @@ GORT_EXTERN_C_BEGIN
 
 typedef struct gort_mutex {
 	uint32_t state;
-	uint32_t spare;
+	uint32_t mode;
 	void *waiters;
 } gort_mutex;
 
