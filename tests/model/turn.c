@@ -450,8 +450,6 @@ static void keeps_carelessly(void)
 static const model_test tests[] = {
 	{ "two threads", setup, THREADS({ "one", once }, { "two", once }), finish, .alike = 2 },
 	{ "two threads, twice", setup, THREADS({ "one", twice }, { "two", twice }), finish, .alike = 2 },
-	{ "two threads, three times", setup, THREADS({ "one", thrice }, { "two", thrice }), finish, .alike = 2, .lengthy = true },
-	{ "three threads", setup, THREADS({ "one", once }, { "two", once }, { "three", once }), finish, .alike = 3, .lengthy = true },
 	{ "held, two wait", setup_held, THREADS({ "holder", unlocks }, { "one", once }, { "two", once }), finish, .alike = 2,
 	  .lengthy = true },
 	{ "held, one waits, one tries", setup_held, THREADS({ "holder", unlocks }, { "one", once }, { "two", tries }), finish },
@@ -460,8 +458,6 @@ static const model_test tests[] = {
 	  THREADS({ "holder", unlocks }, { "two", until }, { "timer", timer_then_tries }), finish, .lengthy = true },
 	{ "held, one with a deadline while another waits", setup_held,
 	  THREADS({ "timer", timer_then_unlocks }, { "two", until }, { "three", once }), finish, .lengthy = true },
-	{ "held, one with a deadline and another", setup_held, THREADS({ "holder", unlocks }, TIMED, { "three", once }), finish,
-	  .lengthy = true },
 	{ "calm", setup_calm, THREADS({ "one", twice }, { "two", twice }), finish, .alike = 2 },
 	{ "calm, one waits, one tries", setup_calm_held, THREADS({ "holder", unlocks }, { "one", once }, { "two", tries }), finish },
 	{ "calm, and a deadline", setup_calm, THREADS({ "one", once }, TIMED), finish },
