@@ -65,13 +65,15 @@ static void sift_down(struct gort__heap *h, uint32_t i, struct gort__heap_entry 
 
 void gort__heap_push(struct gort__heap *h, struct gort__heap_entry e)
 {
-	sift_up(h, h->n++, e);
+	gort__store_relaxed(&h->n, h->n + 1);
+	sift_up(h, h->n - 1, e);
 }
 
 void gort__heap_pop(struct gort__heap *h)
 {
-	struct gort__heap_entry e = h->a[--h->n];
+	struct gort__heap_entry e = h->a[h->n - 1];
 
+	gort__store_relaxed(&h->n, h->n - 1);
 	if (h->n > 0)
 		sift_down(h, 0, e);
 }

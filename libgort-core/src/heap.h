@@ -7,6 +7,7 @@
 #ifndef GORT__HEAP_H
 #define GORT__HEAP_H
 
+#include <gort/atomic.h>
 #include <gort/core.h>
 
 #include <stdbool.h>

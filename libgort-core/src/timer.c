@@ -66,7 +66,7 @@ void gort__timer_sweep(gort__p *pp)
 		if (!dead(pp, &h->a[i], &doubt))
 			h->a[kept++] = h->a[i];
 	}
-	h->n = kept;
+	gort__store_relaxed(&h->n, kept);
 	gort__heap_rebuild(h);
 	gort__add_relaxed(&pp->stale, doubt - stale);
 	gort__store_relaxed(&pp->stale_own, 0);
