@@ -120,6 +120,8 @@ static void lock_all(gort__m *mp, const struct plan *pl, const gort_case *cases)
 			i = UINT32_MAX;         /* from the start */
 			continue;
 		}
+		if (c != before)
+			gort__bias_had(mp, &c->lock);
 		before = c;
 	}
 }

@@ -147,4 +147,5 @@ void gort__bias_lock_slow(gort__m *mp, gort__bias *b)
 {
 	while (!gort__bias_try(b, mp->bias))
 		gort__bias_take(mp, b);
+	gort__bias_had(mp, b);
 }

@@ -41,6 +41,24 @@ static gort__p *home_of(const gort_g *gp, const gort__p *pp)
 	return to != pp && gort__load_relaxed(&to->cpu) == gp->cpu ? to : NULL;
 }
 
+/* Under sched.lock: is there somebody who opens it? */
+static bool takes_mail(const gort__p *to)
+{
+	return !to->idle && !gort__load_relaxed(&to->retiring) && gort__load_relaxed(&to->m) != NULL;
+}
+
+static void post(gort__p *to, gort_g *gp)
+{
+	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
+	gp->link = NULL;
+	if (to->mail == NULL)
+		to->mail = gp;
+	else
+		to->mail_last->link = gp;
+	to->mail_last = gp;
+	gort__store_relaxed(&to->mailed, to->mailed + 1);
+}
+
 /* What cannot be mailed goes to rest. */
 static void mail(const gort__p *pp, gort_g *list, struct gort__batch *rest)
 {
@@ -49,19 +67,22 @@ static void mail(const gort__p *pp, gort_g *list, struct gort__batch *rest)
 		gort__p *to = home_of(gp, pp);
 
 		next = gp->link;
-		if (to == NULL || to->idle || gort__load_relaxed(&to->retiring) || gort__load_relaxed(&to->m) == NULL) {
+		if (to == NULL || !takes_mail(to)) {
 			gort__batch_add(rest, gp);
 			continue;
 		}
-		gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
-		gp->link = NULL;
-		if (to->mail == NULL)
-			to->mail = gp;
-		else
-			to->mail_last->link = gp;
-		to->mail_last = gp;
-		gort__store_relaxed(&to->mailed, to->mailed + 1);
+		post(to, gp);
 	}
+	gort__lock_unlock(&gort__sched.lock);
+}
+
+void gort__mail_all(gort__p *to, gort__p *from)
+{
+	gort_g *gp;
+
+	gort__lock_lock(&gort__sched.lock);
+	while (takes_mail(to) && (gp = gort__p_any(from)) != NULL)
+		post(to, gp);
 	gort__lock_unlock(&gort__sched.lock);
 }
 

@@ -8,12 +8,7 @@
  * (nspinning); one that finds work wakes the next if there is more. A lone runnext wakes nobody: its waker is about to
  * park, or the monitor sees to it.
  *
- * Calm. Goroutines that hand work to each other in fractions of a microsecond are done sooner where they are: moving one
- * costs cache misses on both sides, and waking a thread for it several microseconds. So a spinning M watches for about a
- * microsecond how fast a P drains its queue, and leaves alone what will be gone before it could have been moved. When it
- * goes idle over that it sets calm, and enqueueing wakes nobody for short queues, until the monitor, which then looks
- * four times a millisecond, finds a P that lets work wait. And a thread that has got goroutines from elsewhere, and has been
- * through with them in less time than it takes to move them, sets calm for queues of any length.
+ * What drains fast is left alone where it is: calm.c.
  *
  * Polling. Once there is a poller (poller.h) an idle M sleeps in it, until the next timer, and not on its futex: poll_m. A
  * goroutine that it brings goes on there, on an idle P. While some M sleeps in the poller nobody else polls; while none
@@ -182,62 +177,13 @@ void gort__hand_off(gort__p *pp)
 		gort__wake_someone();
 }
 
-/*
- * Watches pp for about a microsecond: will what waits there be gone before somebody else could have taken it over? Or is
- * its thread off the processor in the middle of the library, so that nobody can have it?
- */
-static bool leave_alone(gort__p *pp)
-{
-	uint64_t before = gort__load_relaxed(&pp->runq.tick);
-	gort_time t = gort__os_now();
-	gort__m *mp;
-	uint64_t ticks;
-
-	for (int i = 0; i < 16; i++)
-		gort__cpu_relax();
-	ticks = gort__load_relaxed(&pp->runq.tick) - before;
-	if (gort__load_relaxed(&gort__sched.calm) == GORT__CALM_ALL)
-		return true;            /* until the monitor says otherwise */
-	if (ticks > 0)
-		return (gort__os_now() - t) / (gort_time)ticks < GORT__CALM_RATE && gort__surplus_len(pp) < GORT__RUNQ_SIZE / 4;
-	mp = gort__load_acquire(&pp->m);
-	return mp != NULL && (gort__load_relaxed(&mp->hold.depth) & ~GORT__DEPTH_ANNOUNCED) != 0;
-}
-
-static void set_calm(enum gort__calm calm)
-{
-	gort__store_relaxed(&gort__sched.calm, calm);
-	gort__sysmon_look();
-}
-
-/* Goroutines have come from elsewhere: whether that was worth it shows when they are done. */
-static void note_loot(gort__m *mp)
-{
-	mp->loot_tick = gort__load_relaxed(&mp->p->runq.tick) + 1;
-	mp->loot_n = gort__runq_len(&mp->p->runq) + 1;
-	mp->loot_at = gort__os_now();
-}
-
-static void judge_loot(gort__m *mp)
-{
-	uint64_t ticks = gort__load_relaxed(&mp->p->runq.tick) - mp->loot_tick;
-
-	if (mp->loot_tick == 0)
-		return;
-	mp->loot_tick = 0;
-	/* each of them ran once or so, and made nothing to do for here */
-	if (mp->loot_n >= GORT__RUNQ_SIZE / 8 && ticks < 2 * mp->loot_n &&
-	    gort__os_now() - mp->loot_at < (gort_time)ticks * GORT__MOVE_COST)
-		set_calm(GORT__CALM_ALL);
-}
-
 /* Is there anything for a P that went idle? Looked at after publishing the idleness. */
 static bool work_waits(void)
 {
 	uint32_t n = gort__load_acquire(&gort__sched.nps);
 	bool calm = false;
 
-	if (gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0)
+	if ((gort__load_relaxed(&gort__sched.queued) > 0 && !gort__calm_keeps(0)) || gort__load_relaxed(&gort__sched.orphaned) > 0)
 		return true;
 	for (uint32_t i = 0; i < n; i++) {
 		gort__p *pp = gort__sched.ps[i];
@@ -247,12 +193,12 @@ static bool work_waits(void)
 		/* one that is on its way to a thread is that thread's, and nobody else can get at what waits there */
 		if (gort__surplus_len(pp) == 0 || gort__load_relaxed(&pp->m) == NULL)
 			continue;
-		if (!leave_alone(gort__sched.ps[i]))
+		if (!gort__calm_leave_alone(gort__sched.ps[i]))
 			return true;
 		calm = true;
 	}
-	if (calm && gort__load_relaxed(&gort__sched.calm) == GORT__CALM_NOT)
-		set_calm(GORT__CALM_SHORT);
+	if (calm)
+		gort__calm_short();
 	return false;
 }
 
@@ -409,7 +355,7 @@ static bool more_waits(void)
 	uint32_t n = gort__load_acquire(&gort__sched.nps);
 
 	if (gort__load_relaxed(&gort__sched.queued) > 0)
-		return true;
+		return !gort__calm_keeps(1);
 	for (uint32_t i = 0; i < n && !gort__load_relaxed(&gort__sched.calm); i++) {
 		if (gort__surplus_len(gort__sched.ps[i]) > 0)
 			return true;
@@ -443,7 +389,7 @@ static bool go_idle(gort__m *mp)
 
 	gort__lock_lock(&gort__sched.lock);
 	if (mp->p != NULL) {
-		if (gort__sched.queued > 0 || mp->inbox != NULL || mp->p->mailed > 0) {
+		if ((gort__sched.queued > 0 && !gort__calm_keeps(1)) || mp->inbox != NULL || mp->p->mailed > 0) {
 			gort__lock_unlock(&gort__sched.lock);
 			return true;
 		}
@@ -504,6 +450,11 @@ static bool go_idle(gort__m *mp)
 	return sleep_idle(mp, deadline);
 }
 
+static bool queue_waits(void)
+{
+	return gort__load_relaxed(&gort__sched.queued) > 0 && !gort__calm_keeps(1);
+}
+
 /* Looks for others' work for a while. True: there is some in the ring or the global queue now, or a timer is due. */
 static bool spin_aside(gort__m *mp, gort__p *pp)
 {
@@ -519,7 +470,7 @@ static bool spin_aside(gort__m *mp, gort__p *pp)
 		gort__add_seq_cst(&gort__sched.nspinning, 1);
 	}
 	if (!others)
-		return gort__load_relaxed(&gort__sched.queued) > 0;
+		return queue_waits();
 	for (int round = 0; round < 8; round++) {
 		uint32_t from = gort__random(mp);
 		gort_time now = gort__os_now();
@@ -533,13 +484,13 @@ static bool spin_aside(gort__m *mp, gort__p *pp)
 			if (gort__surplus_len(victim) == 0 && !due &&
 			    (round < 6 || gort__load_relaxed(&victim->runq.runnext) == NULL))
 				continue;
-			if (!due && leave_alone(victim))
+			if (!due && gort__calm_leave_alone(victim))
 				continue;
 			/* ask first: a holder inside the library answers soon, and that costs it nothing */
 			gort__store_relaxed(&gort__sched.hungry, gort__load_relaxed(&gort__sched.hungry) | GORT__HUNGRY);
 			for (int k = 0; k < 32; k++) {
 				gort__cpu_relax();
-				if (gort__load_relaxed(&gort__sched.queued) > 0)
+				if (queue_waits())
 					return true;
 			}
 			if (gort__p_steal(pp, victim))
@@ -547,7 +498,7 @@ static bool spin_aside(gort__m *mp, gort__p *pp)
 		}
 		for (int k = 0; k < 16; k++) {
 			gort__cpu_relax();
-			if (gort__load_relaxed(&gort__sched.queued) > 0)
+			if (queue_waits())
 				return true;
 		}
 		if (gort__load_relaxed(&mp->call) != 0) {
@@ -608,18 +559,23 @@ static gort_g *find(gort__m *mp)
 			poll_now(mp);
 		if (gort__unlikely(gort__load_relaxed(&pp->mailed) > 0))
 			gort__mail_open(pp);
+		if (gort__unlikely(mp->loot.retreat != NULL)) {
+			gort__mail_all(mp->loot.retreat, pp);
+			mp->loot.retreat = NULL;
+		}
 		gort__run_timers(pp);
 		gp = gort__next_local(pp);
 		if (gp != NULL)
 			return gp;
-		judge_loot(mp);
-		gp = gort__take_global(pp, false);
+		gort__loot_judge(mp);
+		gp = gort__calm_keeps(1) ? NULL : gort__take_global(pp, false);
 		if (gp != NULL) {
-			note_loot(mp);
+			gort__loot_note(mp);
 			return gp;
 		}
 		if (gort__poll_vacant() && poll_now(mp))
 			continue;
+		gort__loot_none(mp);
 		if (!gort__load_relaxed(&pp->retiring) && !spin(mp, pp) && !go_idle(mp))
 			return NULL;
 	}
@@ -629,6 +585,8 @@ gort_g *gort__find_runnable(gort__m *mp)
 {
 	gort_g *gp = find(mp);
 
+	if (gort__unlikely(mp->loot.dry_at != 0))
+		gort__loot_some(mp);
 	if (gp != NULL && (mp->spinning || mp->handed))
 		found_work(mp);
 	return gp;

@@ -114,6 +114,7 @@ bool gort__p_claim_idle(gort__p *pp)
 void gort__p_acquire(gort__m *mp, gort__p *pp)
 {
 	mp->p = pp;
+	gort__loot_forget(mp);
 	gort__store_relaxed(&mp->bias, pp->id + 1);
 	gort__store_release(&pp->m, mp);        /* pairs with the acquire in holder */
 	gort__hold_acquire(&mp->hold);
@@ -255,6 +256,12 @@ bool gort__p_steal(gort__p *to, gort__p *victim)
 
 		for (; n < stashed && n < GORT__RUNQ_SIZE / 2; n++)
 			gort__runq_push(&to->runq, gort__stash_take_oldest(&victim->stash));
+		if (n == 0) {
+			uint32_t spilled = (gort__spill_len(&victim->spill) + 1) / 2;
+
+			for (; n < spilled && n < GORT__RUNQ_SIZE / 2; n++)
+				gort__runq_push(&to->runq, gort__spill_pop(&victim->spill));
+		}
 		if (n == 0 && gort__runq_len(&victim->runq) == 0 && gort__load_relaxed(&victim->mailed) > 0)
 			gort__mail_open(victim);
 		if (n == 0)
@@ -274,19 +281,30 @@ bool gort__p_steal(gort__p *to, gort__p *victim)
 	return n > 0;
 }
 
+gort_g *gort__p_any(gort__p *pp)
+{
+	gort_g *gp = pp->runq.runnext;
+
+	if (gp != NULL) {
+		gort__store_relaxed(&pp->runq.runnext, NULL);
+		return gp;
+	}
+	gp = gort__runq_pop(&pp->runq);
+	if (gp != NULL)
+		return gp;
+	if (gort__spill_len(&pp->spill) > 0)
+		return gort__spill_pop(&pp->spill);
+	return gort__stash_len(&pp->stash) > 0 ? gort__stash_take_oldest(&pp->stash) : NULL;
+}
+
 static void queue_to_global(gort__p *pp)
 {
-	gort_g *head = pp->runq.runnext, **end = &head, *last = head, *gp;
-	uint32_t n = head != NULL;
+	gort_g *head = NULL, **end = &head, *last = NULL, *gp;
+	uint32_t n = 0;
 
-	gort__store_relaxed(&pp->runq.runnext, NULL);
-	if (head != NULL)
-		end = &head->link;
-	while ((gp = gort__runq_pop(&pp->runq)) != NULL ||
-	       (gort__stash_len(&pp->stash) > 0 && (gp = gort__stash_take_oldest(&pp->stash)) != NULL)) {
-		*end = gp;
+	while ((gp = gort__p_any(pp)) != NULL) {
+		*end = last = gp;
 		end = &gp->link;
-		last = gp;
 		n++;
 	}
 	if (n > 0)

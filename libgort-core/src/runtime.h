@@ -8,6 +8,7 @@
 
 #include "heap.h"
 #include "os/os.h"
+#include "spill.h"
 #include "stash.h"
 #include "trace.h"
 
@@ -21,6 +22,7 @@ struct gort__p {
 	/* run queue */
 	struct gort__runq runq;         /* gort/runq.h; (h); first, where gort__ready looks for it */
 	struct gort__stash stash;       /* stash.h; (h) */
+	struct gort__spill spill;       /* spill.h; (h) */
 	gort__m *m;                     /* the holder; NULL: idle. Written under hold or sched.lock, read (r) */
 	/* spawning and ending */
 	gort_g *gfree, *gspare;         /* descriptors: up to a batch, and a whole one or none; (h) */
@@ -31,6 +33,7 @@ struct gort__p {
 	uint64_t id_next, id_end;       /* goroutine ids to give out; (h) */
 	uint64_t spawned, ended;        /* goroutines, ours not; written by (h), read (r) */
 	uint64_t steals;                /* written by (h), read (r) */
+	uint64_t readied;               /* goroutines queued because somebody woke them; written by (h), read (r) */
 	/* timers */
 	struct gort__heap timers;       /* heap.h; (h) */
 	uint32_t stale;                 /* dead entries in the heap, as counted by others; atomic */
@@ -55,7 +58,9 @@ struct gort__p {
 	/* the monitor's own notes */
 	struct {
 		uint64_t tick;          /* as it was when it was last seen to have changed, */
-		gort_time at;           /* and when that was */
+		gort_time at;           /* and when that was, */
+		uint64_t readied;       /* and this then */
+		uint64_t spawned;       /* at the last look */
 		gort__m *m;             /* the holder */
 		uint32_t calls;         /* its announced calls, */
 		gort_time call_at;      /* the present one first seen */
@@ -94,8 +99,8 @@ struct gort__sched {
 	uint32_t npidle;                /* idle Ps; written under lock, read (r) */
 	uint32_t nspinning;             /* Ms looking for work; atomic */
 	uint32_t hungry;                /* a spinning M saw work it cannot reach: donate; atomic */
-	uint32_t queued;                /* length of the global queue; written under lock, read (r) */
-	uint32_t calm;                  /* enum gort__calm; atomic. See idle.c */
+	uint32_t queued;                /* length of the global queues; written under lock, read (r) */
+	uint32_t calm;                  /* enum gort__calm; atomic. See calm.c */
 	uint32_t orphaned;              /* retired Ps that still have timers, and strays; written under lock, read (r) */
 	uint32_t taken[2];              /* threads whose P was taken and who have not noticed, by enum gort__taken; atomic */
 	uint64_t retakes[2];            /* how often that was done; atomic */
@@ -108,11 +113,16 @@ struct gort__sched {
 	/* descriptors */
 	const gort__poller *poller;     /* NULL: nothing to poll. Written once, under lock; acquire, or relaxed for a look */
 	gort__m *poll_m;                /* the M that sleeps in it, or has been woken there; under lock, read (r). See idle.c */
+	gort_time calm_until;           /* CALM_ALL; atomic */
+	gort_duration calm_spell;       /* the next one; atomic */
+	gort_time calm_asked;           /* when it was last set to find something out; atomic */
 	gort_time polled_at;            /* when an M with a P last polled, or began to sleep in it; atomic */
 	uint64_t polls;                 /* atomic */
 	/* cold or under lock */
 	gort__lock lock __attribute__((aligned(64)));
 	gort_g *queue_head, *queue_tail;        /* the global run queue, through g->link */
+	gort_g *back_head, *back_tail;          /* another one: see enqueue_back in sched.c */
+	bool back_last;                 /* the last one taken was from there */
 	gort__p *idle_p;
 	gort__p *orphans;               /* through p->link */
 	struct gort__slow_timer *slow_timers;
@@ -139,7 +149,7 @@ extern struct gort__sched gort__sched;
 /* What waits in a P for a thief or a donation. */
 static inline uint32_t gort__surplus_len(gort__p *pp)
 {
-	return gort__runq_len(&pp->runq) + gort__stash_len(&pp->stash) + gort__load_relaxed(&pp->mailed);
+	return gort__runq_len(&pp->runq) + gort__stash_len(&pp->stash) + gort__spill_len(&pp->spill) + gort__load_relaxed(&pp->mailed);
 }
 
 static inline bool gort__p_has_work(gort__p *pp)
@@ -243,6 +253,7 @@ gort__m *gort__switch_off(gort__m *mp);         /* entered, without a P: to g0; 
 
 /* home.c */
 void gort__ready_polled(gort__m *mp, gort_g *list);     /* what the poller claimed; entered, with a P or without */
+void gort__mail_all(gort__p *to, gort__p *from);        /* all that the caller's P has to run, unless nobody would open it */
 void gort__mail_open(gort__p *pp);              /* its mail to its ring, as far as there is room; the P is the caller's */
 
 /* idle.c */
@@ -250,9 +261,28 @@ gort_g *gort__find_runnable(gort__m *mp);       /* on g0: the next goroutine, ho
 void gort__send_home(gort__m *mp, gort_g *gp);  /* on g0, with a P: gp can go on on another M only */
 gort__m *gort__idle_m_free(void);               /* under sched.lock: an idle M that no goroutine waits for, off the list */
 void gort__wake_someone(void);                  /* if a P is idle and nobody is looking already */
+void gort__hand_off(gort__p *pp);               /* a P that was taken: to another M if there is work, or to the idle list */
+
+/* calm.c */
 #define GORT__MOVE_COST (250 * GORT_NANOSECOND) /* of a goroutine to another P: its descriptor, its stack, what it works on */
 #define GORT__CALM_RATE (2 * GORT_MICROSECOND)  /* mean time between decisions below which a P drains fast */
-void gort__hand_off(gort__p *pp);               /* a P that was taken: to another M if there is work, or to the idle list */
+/* Is what lies in the global queue left to those that hold Ps? mine: how many of these do not count, for they want to know. */
+bool gort__calm_keeps(uint32_t mine);
+void gort__calm_short(void);                    /* what waits is short, and better left alone */
+/* The monitor, while it is calm and something waits at pp: has that to end? */
+bool gort__calm_over(gort__p *pp, gort_time now);
+/*
+ * Watches pp for about a microsecond: will what waits there be gone before somebody else could have taken it over? Or is
+ * it out of reach?
+ */
+bool gort__calm_leave_alone(gort__p *pp);
+void gort__loot_note(gort__m *mp);              /* goroutines have come from elsewhere */
+void gort__loot_judge(gort__m *mp);             /* the P's queue is empty: was that worth it? */
+void gort__loot_none(gort__m *mp);              /* and nothing more has come */
+void gort__loot_some(gort__m *mp);              /* but now something has */
+#define GORT__SHARES 16                         /* so many locks of others' are a reason to look: */
+void gort__loot_share(gort__m *mp);
+void gort__loot_forget(gort__m *mp);            /* it has got another P */
 /* Is there a poller in which nobody sleeps? Then those who hold Ps have to poll. */
 static inline bool gort__poll_vacant(void)
 {
@@ -280,6 +310,7 @@ void gort__p_unbias(uint32_t owner, gort__bias *b);     /* takes b's bias off th
 gort__p *gort__p_take(gort__p *pp, enum gort__taken why);       /* for good; may be another one, or NULL */
 void gort__p_missed(gort__m *mp);               /* the M has noticed */
 bool gort__p_steal(gort__p *to, gort__p *victim);       /* true: it got some goroutines, or timers that are due */
+gort_g *gort__p_any(gort__p *pp);               /* out of its queues, but for its mail; NULL: none. The P is the caller's */
 void gort__p_retire(gort__p *pp);               /* all it has goes to the others; nobody holds it */
 void gort__p_adopt(gort__p *pp);                /* timers of retired Ps, and strays */
 void gort__p_retire_all(void);                  /* returns when nobody holds one any more */

@@ -43,27 +43,44 @@ bool gort__can_spin(void)
 
 /* --- queues --- */
 
-void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n)
+static void append(gort_g **first, gort_g **last, gort_g *head, gort_g *tail, uint32_t n)
 {
 	tail->link = NULL;
 	gort__lock_lock(&gort__sched.lock);
-	if (gort__sched.queue_tail != NULL)
-		gort__sched.queue_tail->link = head;
+	if (*first != NULL)
+		(*last)->link = head;
 	else
-		gort__sched.queue_head = head;
-	gort__sched.queue_tail = tail;
+		*first = head;
+	*last = tail;
 	gort__store_relaxed(&gort__sched.queued, gort__sched.queued + n);
 	gort__lock_unlock(&gort__sched.lock);
 	/* whoever goes idle publishes it, fences and looks at the queue; so do we, the other way round, whoever we are */
 	gort__fence_seq_cst();
-	gort__wake_someone();
+	if (gort__calm_keeps(0))
+		gort__sysmon_busy();
+	else
+		gort__wake_someone();
 }
 
-/* Something for others to the global queue: the oldest of the stash, else the older half of the ring. How many. */
+void gort__enqueue_global(gort_g *head, gort_g *tail, uint32_t n)
+{
+	append(&gort__sched.queue_head, &gort__sched.queue_tail, head, tail, n);
+}
+
+/*
+ * One that has run before, so it need not wait for all that has not: who has spawned a million goroutines would be the
+ * last of them. Of what is taken from the global queue every second one is one of these.
+ */
+static void enqueue_back(gort_g *gp)
+{
+	append(&gort__sched.back_head, &gort__sched.back_tail, gp, gp, 1);
+}
+
+/* Something for others to the global queue: the oldest of the stash or the spill, else the older half of the ring. How many. */
 static uint32_t donate(gort__p *pp)
 {
-	uint32_t stashed = gort__stash_len(&pp->stash);
-	uint32_t n = stashed > 0 ? (stashed + 1) / 2 : (gort__runq_len(&pp->runq) + 1) / 2;
+	uint32_t stashed = gort__stash_len(&pp->stash), spilled = gort__spill_len(&pp->spill);
+	uint32_t n = ((stashed > 0 ? stashed : spilled > 0 ? spilled : gort__runq_len(&pp->runq)) + 1) / 2;
 	gort_g *head = NULL, **end = &head, *last = NULL;
 
 	if (n == 0)
@@ -71,7 +88,8 @@ static uint32_t donate(gort__p *pp)
 	if (n > GORT__RUNQ_SIZE / 2)
 		n = GORT__RUNQ_SIZE / 2;
 	for (uint32_t i = 0; i < n; i++) {
-		last = stashed > 0 ? gort__stash_take_oldest(&pp->stash) : gort__runq_pop(&pp->runq);
+		last = stashed > 0 ? gort__stash_take_oldest(&pp->stash) :
+		       spilled > 0 ? gort__spill_pop(&pp->spill) : gort__runq_pop(&pp->runq);
 		*end = last;
 		end = &last->link;
 	}
@@ -94,7 +112,7 @@ static __attribute__((noinline)) void surplus(gort__p *pp)
 		uint32_t calm = gort__load_relaxed(&gort__sched.calm);
 
 		if (calm != GORT__CALM_NOT) {
-			if (calm == GORT__CALM_ALL || gort__runq_len(&pp->runq) < GORT__RUNQ_SIZE / 4)
+			if (calm == GORT__CALM_ALL || gort__runq_len(&pp->runq) + gort__spill_len(&pp->spill) < GORT__RUNQ_SIZE / 4)
 				return;
 			gort__store_relaxed(&gort__sched.calm, GORT__CALM_NOT);
 		}
@@ -102,47 +120,50 @@ static __attribute__((noinline)) void surplus(gort__p *pp)
 	}
 }
 
-/* The ring is full: its older half goes, those that never ran to the stash, the others to the global queue. */
+/* The ring is full: its older half goes, those that never ran to the stash, the others to the spill. */
 static __attribute__((noinline)) void overflow(gort__p *pp, gort_g *gp)
 {
-	gort_g *head = NULL, **end = &head, *last = NULL;
 	bool room = gort__stash_reserve(&pp->stash, GORT__RUNQ_SIZE / 2);
-	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < GORT__RUNQ_SIZE / 2; i++) {
 		gort_g *old = gort__runq_pop(&pp->runq);
 
-		if (room && (old->flags & GORT__G_FRESH)) {
+		if (room && (old->flags & GORT__G_FRESH))
 			gort__stash_push(&pp->stash, old);
-			continue;
-		}
-		*end = last = old;
-		end = &old->link;
-		n++;
+		else
+			gort__spill_push(&pp->spill, old);
 	}
-	if (n > 0)
-		gort__enqueue_global(head, last, n);
 	gort__runq_push(&pp->runq, gp);
 }
 
-/* The ring is empty: what lies on top of the stash comes back, in its order. */
-static __attribute__((noinline)) gort_g *unstash(gort__p *pp)
+/* The ring is empty: the front of the spill comes back; or what lies on top of the stash, in its order. */
+static __attribute__((noinline)) gort_g *refill(gort__p *pp)
 {
-	uint32_t n = gort__stash_len(&pp->stash);
+	uint32_t spilled = gort__spill_len(&pp->spill), n = spilled > 0 ? spilled : gort__stash_len(&pp->stash);
 
 	if (n > GORT__RUNQ_SIZE / 2)
 		n = GORT__RUNQ_SIZE / 2;
 	for (uint32_t k = n; k > 0; k--)
-		gort__runq_push(&pp->runq, gort__stash_peek(&pp->stash, k));
-	gort__stash_drop(&pp->stash, n);
+		gort__runq_push(&pp->runq, spilled > 0 ? gort__spill_pop(&pp->spill) : gort__stash_peek(&pp->stash, k));
+	if (spilled == 0)
+		gort__stash_drop(&pp->stash, n);
 	return gort__runq_pop(&pp->runq);
 }
 
-/* To the back of the ring. */
+/* gp shall be the last of those that wait here and have run before. */
+static __attribute__((noinline)) void to_back(gort__p *pp, gort_g *gp)
+{
+	if (gort__spill_len(&pp->spill) > 0 && !(gp->flags & GORT__G_FRESH))
+		gort__spill_push(&pp->spill, gp);
+	else if (!gort__runq_push(&pp->runq, gp))
+		overflow(pp, gp);
+}
+
+/* To the back of the ring, or of what waits behind it. */
 static inline void to_ring(gort__p *pp, gort_g *gp)
 {
-	if (gort__unlikely(!gort__runq_push(&pp->runq, gp)))
-		overflow(pp, gp);
+	if (gort__unlikely(gort__spill_len(&pp->spill) > 0 || !gort__runq_push(&pp->runq, gp)))
+		to_back(pp, gp);
 	gort__fence_compiler();                 /* near half; the far one is in go_idle */
 	if (gort__unlikely((gort__load_relaxed(&gort__sched.npidle) | gort__load_relaxed(&gort__sched.hungry)) != 0))
 		surplus(pp);
@@ -151,6 +172,7 @@ static inline void to_ring(gort__p *pp, gort_g *gp)
 /* Somebody else is runnext now: the one that was goes to the ring. */
 void gort__kick_out(gort__m *mp, gort_g *old)
 {
+	gort__store_relaxed(&mp->p->readied, mp->p->readied + 1);
 	to_ring(mp->p, old);
 }
 
@@ -200,22 +222,24 @@ gort_g *gort__take_global(gort__p *pp, bool one)
 	n = gort__sched.queued;
 	if (n > 0) {
 		uint32_t room = GORT__RUNQ_SIZE / 2 - gort__runq_len(&pp->runq) / 2;
-		uint32_t want = one ? 1 : n / gort__sched.nprocs + 1;
-		gort_g *gp;
+		uint32_t want = one ? 1 : n / gort__sched.nprocs + 1, got = 0;
 
-		if (want > n)
-			want = n;
 		if (want > room)
 			want = room > 0 ? room : 1;
-		gp = first = gort__sched.queue_head;
-		for (uint32_t i = 1; i < want; i++) {
-			gp = gp->link;
-			gort__runq_push(&pp->runq, gp);
+		for (; got < want && got < n; got++) {
+			/* in turn, as far as there are both */
+			bool back = gort__sched.queue_head == NULL || (gort__sched.back_head != NULL && !gort__sched.back_last);
+			gort_g **head = back ? &gort__sched.back_head : &gort__sched.queue_head;
+			gort_g *gp = *head;
+
+			gort__sched.back_last = back;
+			*head = gp->link;
+			if (first == NULL)
+				first = gp;
+			else
+				gort__runq_push(&pp->runq, gp);
 		}
-		gort__sched.queue_head = gp->link;
-		if (gort__sched.queue_head == NULL)
-			gort__sched.queue_tail = NULL;
-		gort__store_relaxed(&gort__sched.queued, n - want);
+		gort__store_relaxed(&gort__sched.queued, n - got);
 	}
 	gort__lock_unlock(&gort__sched.lock);
 	return first;
@@ -259,7 +283,9 @@ static inline bool something_odd(gort__m *mp, uint64_t tick)
 	return gort__load_relaxed(&mp->inbox) != NULL || gort__load_relaxed(&pp->mailed) > 0 || pp->timers.n > 0 ||
 	       gort__load_relaxed(&pp->retiring) || gort__load_relaxed(&pp->trim_due) || gort__poll_vacant() ||
 	       gort__load_relaxed(&gort__sched.orphaned) > 0 || (gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY) ||
-	       (tick % 64 == 0 && (gort__stash_len(&pp->stash) > 0 || gort__load_relaxed(&gort__sched.queued) > 0));
+	       mp->shared - mp->loot.looked >= GORT__SHARES || mp->loot.retreat != NULL ||
+	       (tick % 64 == 0 && ((gort__stash_len(&pp->stash) | gort__spill_len(&pp->spill)) > 0 ||
+				   gort__load_relaxed(&gort__sched.queued) > 0));
 }
 
 bool gort__something_odd(gort__m *mp, uint64_t tick)
@@ -279,15 +305,21 @@ static __attribute__((noinline)) gort_g *next_odd(gort__p *pp, uint64_t tick)
 	gort__run_timers(pp);
 	if (gort__unlikely(gort__load_relaxed(&gort__sched.hungry) & GORT__HUNGRY))
 		surplus(pp);
+	if (gort__unlikely(pp->m->shared - pp->m->loot.looked >= GORT__SHARES))
+		gort__loot_share(pp->m);
 	if (gort__unlikely(gort__load_relaxed(&pp->trim_due))) {
 		gort__store_relaxed(&pp->trim_due, false);
 		gort__stack_trim_cache(pp);
 	}
 	if ((tick & 63) != 0)
 		return NULL;
-	/* one of the oldest from where things may lie for long; both places have their turn */
-	if (gort__stash_len(&pp->stash) > 0 && ((tick & 64) != 0 || gort__load_relaxed(&gort__sched.queued) == 0))
-		return gort__stash_take_oldest(&pp->stash);
+	/* one of the oldest from where things may lie for long; all places have their turn */
+	if ((tick & 64) != 0 || gort__load_relaxed(&gort__sched.queued) == 0) {
+		if (gort__stash_len(&pp->stash) > 0 && ((tick & 128) != 0 || gort__spill_len(&pp->spill) == 0))
+			return gort__stash_take_oldest(&pp->stash);
+		if (gort__spill_len(&pp->spill) > 0)
+			return gort__spill_pop(&pp->spill);
+	}
 	return gort__take_global(pp, gort__runq_len(&pp->runq) >= GORT__RUNQ_SIZE / 8);
 }
 
@@ -312,8 +344,9 @@ static inline gort_g *next_local(gort__p *pp)
 
 	gort__store_relaxed(&pp->runq.tick, tick);
 	if (gort__unlikely(tick % GORT__ODD_EVERY == 0)) {
-		if (gort__unlikely(gort__load_relaxed(&pp->retiring) || gort__poll_due(GORT__POLL_EVERY)))
-			return NULL;           /* g0 polls */
+		if (gort__unlikely(gort__load_relaxed(&pp->retiring) || gort__poll_due(GORT__POLL_EVERY) ||
+				    pp->m->loot.retreat != NULL))
+			return NULL;           /* g0 sees to it */
 		gp = next_odd(pp, tick);
 		if (gp != NULL)
 			return gp;
@@ -338,7 +371,7 @@ static inline gort_g *next_local(gort__p *pp)
 			fetch_ahead(&pp->runq);
 		return gp;
 	}
-	return gort__unlikely(gort__stash_len(&pp->stash) > 0) ? unstash(pp) : NULL;
+	return gort__unlikely((gort__stash_len(&pp->stash) | gort__spill_len(&pp->spill)) > 0) ? refill(pp) : NULL;
 }
 
 gort_g *gort__next_local(gort__p *pp)
@@ -569,7 +602,9 @@ gort__m *gort__wait_for_p(gort__m *mp)
 	gort_g *gp = mp->curg;
 
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
-	gort__enqueue_global(gp, gp, 1);
+	if (gort__unlikely(gort__load_relaxed(&gort__sched.calm) != GORT__CALM_NOT))
+		gort__store_relaxed(&gort__sched.calm, GORT__CALM_NOT); /* there is one without a P that wants one */
+	enqueue_back(gp);
 	if (gort__unlikely(gp->flags & GORT__G_LOCKED))
 		return locked_wait(mp);
 	return switch_to(mp, gp, NULL);
@@ -731,19 +766,23 @@ gort__m *gort__yield(gort__m *mp)
 		}
 	}
 	gort__store_relaxed(&gp->status, GORT__G_RUNNABLE);
-	if (gort__unlikely(gort__load_relaxed(&gort__sched.queued) > 0 || gort__stash_len(&pp->stash) > 0)) {
+	if (gort__unlikely(gort__load_relaxed(&gort__sched.queued) > 0 ||
+			   (gort__stash_len(&pp->stash) | gort__spill_len(&pp->spill)) > 0)) {
 		/* a crowd: behind all of it, or those who yield would keep the ring to themselves */
-		bool room = gort__runq_len(&pp->runq) < GORT__RUNQ_SIZE / 2 && gort__stash_len(&pp->stash) == 0;
+		bool stashed = gort__stash_len(&pp->stash) > 0;
+		bool room = gort__runq_len(&pp->runq) < GORT__RUNQ_SIZE / 2 && !stashed && gort__spill_len(&pp->spill) == 0;
 
-		if (room || (gort__runq_len(&pp->runq) == 0 && pp->runq.runnext == NULL)) {
+		if (room || (gort__runq_len(&pp->runq) == 0 && pp->runq.runnext == NULL && !stashed)) {
 			gort_g *next = gort__take_global(pp, false);
 
 			if (next != NULL)
 				gort__runq_push(&pp->runq, next);
 		}
 		/* with a share of it in the ring its end will do, and leaves the global queue to be emptied */
-		if (!room || !gort__runq_push(&pp->runq, gp))
-			gort__enqueue_global(gp, gp, 1);
+		if (stashed)
+			enqueue_back(gp);               /* the spill would come before the stash */
+		else if (!room || !gort__runq_push(&pp->runq, gp))
+			gort__spill_push(&pp->spill, gp);
 	} else if (gort__unlikely(!gort__runq_push(&pp->runq, gp))) {
 		overflow(pp, gp);
 	}
@@ -781,7 +820,8 @@ void gort_yield(void)
 	pp = mp->p;
 	tick = pp->runq.tick + 1;
 	if (gort__unlikely((gp->flags & (GORT__G_BOUND | GORT__G_UNGUARDED | GORT__G_LOCKED)) ||
-			   pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 || gort__stash_len(&pp->stash) > 0 ||
+			   pp->runq.runnext != NULL || gort__runq_len(&pp->runq) == 0 ||
+			   (gort__stash_len(&pp->stash) | gort__spill_len(&pp->spill)) > 0 ||
 			   (gort__load_relaxed(&gort__sched.queued) | gort__load_relaxed(&gort__tracing)) != 0 ||
 			   (tick % GORT__ODD_EVERY == 0 && something_odd(mp, tick)))) {
 		yield_entered(mp);

@@ -122,7 +122,7 @@ static bool others_wait(gort__p *pp, gort_time now)
 	return gort__load_relaxed(&pp->runq.runnext) != NULL || gort__surplus_len(pp) > 0 ||
 	       gort__load_relaxed(&pp->timer_next) <= now || gort__poll_due(MILLI) ||
 	       ((gort__load_relaxed(&gort__sched.queued) > 0 || gort__load_relaxed(&gort__sched.orphaned) > 0) &&
-		gort__load_relaxed(&gort__sched.npidle) == 0);
+		(gort__load_relaxed(&gort__sched.npidle) == 0 || gort__load_relaxed(&gort__sched.calm) == GORT__CALM_ALL));
 }
 
 static gort_duration slice(void)
@@ -141,6 +141,7 @@ static bool unmoved(gort__p *pp, gort__m *mp, gort_time now)
 		return true;
 	pp->seen.lively = mp == pp->seen.m && (now - pp->seen.at) / LIVELY < (gort_time)(tick - pp->seen.tick);
 	pp->seen.tick = tick;
+	pp->seen.readied = gort__load_relaxed(&pp->readied);
 	pp->seen.m = mp;
 	pp->seen.at = pp->seen.call_at = now;
 	pp->seen.calls = gort__load_relaxed(&mp->calls);
@@ -172,12 +173,13 @@ static void take(gort__p *pp, enum gort__taken why, gort_time now)
 static gort_time look_at(gort__p *pp, gort_time now)
 {
 	gort__m *mp = gort__load_acquire(&pp->m);
+	uint64_t spawned = gort__load_relaxed(&pp->spawned);
 	uint32_t depth, calls;
+	gort_time due;
 	bool waits, wanted, moved, blocked;
 	gort_duration patience = mon.pace == SOON ? 2 * GRACE : SOON;   /* where one has blocked just now others will */
 
-	if (gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) &&
-	    (now - pp->seen.at) / GORT__CALM_RATE > (gort_time)(gort__load_relaxed(&pp->runq.tick) - pp->seen.tick)) {
+	if (mp != NULL && gort__load_relaxed(&gort__sched.calm) && others_wait(pp, now) && gort__calm_over(pp, now)) {
 		gort__store_relaxed(&gort__sched.calm, GORT__CALM_NOT);
 		gort__wake_someone();
 	}
@@ -215,12 +217,18 @@ static gort_time look_at(gort__p *pp, gort_time now)
 	blocked = depth == 0 && gort__os_thread_blocked(&pp->seen.watch, mp->tid) == 1;
 	if (!blocked && !waits)
 		return INT64_MAX;
-	if (!blocked && now - pp->seen.at < slice()) {
+	/*
+	 * One that starts goroutines all the time hands out work, and others can get at it: it has the whole slice. What it
+	 * starts without a P goes through the global queue, and waits there behind all that has not run.
+	 */
+	due = pp->seen.at + (spawned != pp->seen.spawned ? GORT__SLICE : slice());
+	pp->seen.spawned = spawned;
+	if (!blocked && now < due) {
 		/* as in take */
 		if (gort__load_relaxed(&gort__sched.npidle) > 0)
 			gort__wake_someone();
 		pp->seen.gap = 2 * pp->seen.gap < MILLI ? 2 * pp->seen.gap : MILLI;
-		return now + pp->seen.gap < pp->seen.at + slice() ? now + pp->seen.gap : pp->seen.at + slice();
+		return now + pp->seen.gap < due ? now + pp->seen.gap : due;
 	}
 	if (gort__options.signal && !blocked) {
 		/* it may not do here: then soon again, while the goroutine is the same one */

@@ -49,7 +49,94 @@ static int rounds(void)
 	return gort_run(rounds_main, NULL);
 }
 
-static const struct test_child children[] = { { "rounds", rounds }, { NULL, NULL } };
+/* --- more than a P's ring holds --- */
+
+#define CROWD 1000
+#define TURNS 100
+
+static int crowd_turns, crowd_first, crowd_done;
+
+static void one_of_a_crowd(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < TURNS; i++) {
+		crowd_turns++;
+		gort_yield();
+	}
+	if (crowd_done++ == 0)
+		crowd_first = crowd_turns;
+}
+
+static int crowd_main(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < CROWD; i++)
+		spawn(one_of_a_crowd, NULL);
+	while (crowd_done < CROWD)
+		gort_yield();
+	/* whoever is through first has not had his turns before the others had most of theirs */
+	expect(crowd_first > CROWD * TURNS * 3 / 4);
+	return 0;
+}
+
+static int crowd(void)
+{
+	return gort_run(crowd_main, NULL);
+}
+
+static gort_chan *to_many;
+static int woken, order_off;
+
+static void waits_for_one(void *arg)
+{
+	int v, off;
+
+	(void)arg;
+	count_up(&crowd_done);
+	expect_eq(gort_chan_recv(to_many, &v), 0);
+	off = woken > v ? woken - v : v - woken;
+	woken++;
+	/* the last one was made ready by a sender that then parked: it goes first */
+	if (v != 2 * CROWD - 1 && off > order_off)
+		order_off = off;
+}
+
+static int queue_main(void *arg)
+{
+	(void)arg;
+	to_many = gort_chan_new(sizeof(int), 0);
+	for (int i = 0; i < 2 * CROWD; i++)
+		spawn(waits_for_one, NULL);
+	await_count(&crowd_done, 2 * CROWD);
+	gort_yield();
+	for (int i = 0; i < 2 * CROWD; i++)
+		gort_chan_send(to_many, &i);
+	while (woken < 2 * CROWD)
+		gort_yield();
+	/* but for the few that are taken out of turn so that nobody waits for ever */
+	expect(order_off < CROWD / 2);
+	gort_chan_unref(to_many);
+	return 0;
+}
+
+static int queue(void)
+{
+	return gort_run(queue_main, NULL);
+}
+
+static const struct test_child children[] = { { "rounds", rounds }, { "crowd", crowd }, { "queue", queue }, { NULL, NULL } };
+
+START_TEST(a_crowd_larger_than_the_ring_takes_turns)
+{
+	test_child_says("crowd", test_one_at_a_time, 0, "");
+}
+END_TEST
+
+START_TEST(those_woken_run_in_their_order_however_many)
+{
+	test_child_says("queue", test_one_at_a_time, 0, "");
+}
+END_TEST
 
 START_TEST(on_one_P_a_yield_lets_all_others_run_first)
 {
@@ -258,12 +345,78 @@ GO_TEST(one_spawned_by_a_tight_loop_runs)
 	}
 }
 
+static int crowd_in;
+
+static void stands(void *arg)
+{
+	count_up(&crowd_in);
+	gort_chan_recv(arg, NULL);
+	count_up(&light_done);
+}
+
+static void yields(void *arg)
+{
+	(void)arg;
+	while (!get(&stop))
+		gort_yield();
+	count_up(&light_done);
+}
+
+static uint64_t switches(void)
+{
+	gort_stats s;
+
+	gort_stats_get(&s, sizeof s);
+	return s.switches;
+}
+
+/* Its P is taken from it, since another waits; so what it starts goes through the global queue. */
+static void starts_many(void *arg)
+{
+	gort_chan *c = arg;
+	int n = (int)test_scale_min(20000, 2000);
+	gort_stats s;
+	uint64_t before;
+
+	gort_stats_get(&s, sizeof s);
+	for (uint64_t was = s.preemptions; s.preemptions == was;)
+		gort_stats_get(&s, sizeof s);
+	for (int i = 0; i < n; i++)
+		spawn(stands, c);
+	before = switches();
+	gort_yield();
+	expect(switches() - before < (uint64_t)n / 2);
+	set(&stop, 1);
+	await_count(&crowd_in, n);
+	gort_chan_close(c);
+	await_count(&light_done, n + 1);
+	count_up(&hogs_out);
+}
+
+GO_TEST(who_lost_its_P_does_not_wait_behind_all_it_has_started)
+{
+	int was = gort_set_maxprocs(1);
+	gort_chan *c = gort_chan_new(0, 0);
+
+	set(&stop, 0);
+	set(&hogs_out, 0);
+	set(&light_done, 0);
+	set(&crowd_in, 0);
+	spawn(yields, NULL);
+	spawn(starts_many, c);
+	await_count(&hogs_out, 1);
+	gort_chan_unref(c);
+	gort_set_maxprocs(was);
+}
+
 int main(int argc, char **argv)
 {
 	struct test_suite s;
 
 	test_begin(&s, argc, argv, "yield", children);
 	test_add(&s, on_one_P_a_yield_lets_all_others_run_first);
+	test_add(&s, a_crowd_larger_than_the_ring_takes_turns);
+	test_add(&s, those_woken_run_in_their_order_however_many);
 	test_add(&s, a_lone_yield_returns);
 	test_add(&s, tight_loops_do_not_stop_others_on_one_P);
 	test_add(&s, tight_loops_do_not_stop_timers_on_one_P);
@@ -271,5 +424,6 @@ int main(int argc, char **argv)
 	test_add(&s, two_at_ping_pong_do_not_starve_timers_on_one_P);
 	test_add(&s, parallel_again_after_all_have_slept);
 	test_add(&s, one_spawned_by_a_tight_loop_runs);
+	test_add(&s, who_lost_its_P_does_not_wait_behind_all_it_has_started);
 	return test_end(&s);
 }

@@ -5,7 +5,7 @@
  * waiting, a P idle and everybody asleep.
  *
  * The functions have the names that they have in idle.c and make the same steps in the same order; what is not part
- * of the exchange (timers, calm, which P and which goroutine) is left out. Change them together.
+ * of the exchange (timers, which P and which goroutine, when it is calm) is left out. Change them together.
  */
 #include "model.h"
 
@@ -34,8 +34,10 @@ static struct {
  */
 static uint32_t script[MODEL_THREADS];
 
+static uint32_t calm_procs;             /* 0: it is not calm; else it is, for queues of any length, and there are so many Ps */
+
 /* faults, and what idle.c might do instead */
-static bool hungry_wakes, stop_fences, no_second_look, publish_late, mails_quietly;
+static bool hungry_wakes, stop_fences, no_second_look, publish_late, mails_quietly, wakes_nobody;
 
 static void names(void)
 {
@@ -61,7 +63,8 @@ static void setup(void)
 	memset(ms, 0, sizeof ms);
 	memset(script, 0, sizeof script);
 	npidle = nspinning = hungry = queued = mailed = sched_lock = idle_m = 0;
-	hungry_wakes = stop_fences = no_second_look = publish_late = mails_quietly = false;
+	hungry_wakes = stop_fences = no_second_look = publish_late = mails_quietly = wakes_nobody = false;
+	calm_procs = 0;
 	names();
 }
 
@@ -101,6 +104,25 @@ static void setup_asleep(void)
 	setup();
 	npidle = 1;
 	idle_m = 1u << 2;
+}
+
+/* Two Ps, both held: what lies in the global queue is left to who holds one. */
+static void setup_calm(void)
+{
+	setup();
+	calm_procs = 2;
+}
+
+static void setup_calm_asleep(void)
+{
+	setup_asleep();
+	calm_procs = 2;
+}
+
+static void setup_calm_fenced(void)
+{
+	setup_fenced();
+	calm_procs = 2;
 }
 
 static void setup_hungry(void)
@@ -177,6 +199,12 @@ static void wake_someone(void)
 		gort__add_seq_cst(&nspinning, -1u);
 }
 
+/* calm.c */
+static bool calm_keeps(uint32_t mine)
+{
+	return calm_procs != 0 && gort__load_relaxed(&npidle) + mine < calm_procs;
+}
+
 static void enqueue_global(uint32_t n)
 {
 	model_lock(&sched_lock);
@@ -244,7 +272,8 @@ static void makes_one_global(void)
 {
 	enqueue_global(1);
 	gort__fence_seq_cst();
-	wake_someone();
+	if (!calm_keeps(0) && !wakes_nobody)
+		wake_someone();
 }
 
 /* What the poller has brought, with nobody idle, for M 1's P: home.c. */
@@ -273,7 +302,7 @@ static void mails_one(void)
 
 static bool work_waits(void)
 {
-	return gort__load_relaxed(&queued) > 0 || gort__runq_len(&ring) > 0 || gort__load_relaxed(&mailed) > 0;
+	return (gort__load_relaxed(&queued) > 0 && !calm_keeps(0)) || gort__runq_len(&ring) > 0 || gort__load_relaxed(&mailed) > 0;
 }
 
 static bool mail_open(void)
@@ -303,7 +332,7 @@ static void go_idle(int me)
 	if (publish_late)
 		gort__fence_heavy();
 	model_lock(&sched_lock);
-	if (gort__load_relaxed(&queued) > 0 || (me == 1 && gort__load_relaxed(&mailed) > 0)) {
+	if ((gort__load_relaxed(&queued) > 0 && !calm_keeps(1)) || (me == 1 && gort__load_relaxed(&mailed) > 0)) {
 		model_unlock(&sched_lock);
 		return;
 	}
@@ -362,16 +391,12 @@ static void found(int me)
 		wake_someone();
 }
 
-/* An M that has found nothing and goes idle; woken, it takes what it finds. */
-static void goes_idle(void)
+/* Takes what it finds, and goes idle when that is nothing. */
+static void turns(int me)
 {
-	int me = model_self();
-
-	model_may_sleep();
-	go_idle(me);
 	for (;;) {
 		mark(14);
-		if (take_global()) {
+		if (!calm_keeps(1) && take_global()) {
 			found(me);
 			continue;
 		}
@@ -383,6 +408,22 @@ static void goes_idle(void)
 		mark(15);
 		go_idle(me);
 	}
+}
+
+/* An M that has found nothing and goes idle; woken, it takes what it finds. */
+static void goes_idle(void)
+{
+	model_may_sleep();
+	go_idle(model_self());
+	turns(model_self());
+}
+
+/* An M that is idle, and does the same when it is woken. */
+static void is_idle(void)
+{
+	model_may_sleep();
+	sleep_idle(model_self());
+	turns(model_self());
 }
 
 /* An M that finds something, and whose goroutine then computes for ever. */
@@ -431,6 +472,11 @@ static void with_quiet_mail(void)
 	mails_quietly = true;
 }
 
+static void with_waking_nobody(void)
+{
+	wakes_nobody = true;
+}
+
 static void with_waking(void)
 {
 	hungry_wakes = true;
@@ -469,6 +515,15 @@ static const model_test tests[] = {
 	  finish },
 	{ "fault: the same, and the mailer looks at the idle only before", setup_fenced,
 	  THREE(mails_one, computes, goes_idle), finish, with_quiet_mail, "lost wakeup" },
+
+	{ "calm: one enqueues without a P, two go idle", setup_calm, THREE(makes_one_global, goes_idle, goes_idle), finish,
+	  .alike = 2, .lengthy = true },
+	{ "calm, fenced: one enqueues without a P, two go idle", setup_calm_fenced,
+	  THREE(makes_one_global, goes_idle, goes_idle), finish, .alike = 2, .lengthy = true },
+	{ "calm: one enqueues without a P, one goes idle, one sleeps", setup_calm_asleep,
+	  THREE(makes_one_global, goes_idle, is_idle), finish },
+	{ "fault: the same, and nobody is ever woken", setup_calm_asleep, THREE(makes_one_global, goes_idle, is_idle), finish,
+	  with_waking_nobody, "lost wakeup" },
 
 	{ "fault: no heavy fence", setup, TWO(makes_one, goes_idle), finish, without_heavy_fence, "lost wakeup" },
 	{ "fault: no heavy fence, a spinning one", setup_spinning, TWO(makes_one, goes_idle), finish,

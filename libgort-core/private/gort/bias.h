@@ -39,7 +39,7 @@ typedef struct gort__bias {
 	uint32_t owner;         /* above; atomic */
 	/* by who has locked it */
 	uint32_t last;          /* whose locks the streak counts */
-	uint32_t streak;        /* times in a row that it was locked, shared, by the same P */
+	uint32_t streak;        /* times in a row that it was locked, shared, by the same P; the first is 0, but for the very first */
 	uint32_t lost;          /* how often the bias was taken off, up to GORT__BIAS_LOST_MAX */
 } gort__bias;
 
@@ -61,8 +61,8 @@ static inline bool gort__bias_mine(gort__bias *b, uint32_t who)
 static inline void gort__bias_note(gort__bias *b, uint32_t who)
 {
 	if (gort__plain_read(&b->last) != who) {
+		gort__plain_write(&b->streak, gort__plain_read(&b->last) == 0);
 		gort__plain_write(&b->last, who);
-		gort__plain_write(&b->streak, 0);
 	} else if (gort__plain_read(&b->streak) < (uint32_t)GORT__BIAS_PATIENCE << gort__plain_read(&b->lost)) {
 		gort__plain_write(&b->streak, gort__plain_read(&b->streak) + 1);
 	} else if (who != GORT__BIAS_NOBODY) {

@@ -131,9 +131,18 @@ struct gort__m {
 		gort_time time;         /* the clock then */
 		gort_time said;         /* the latest time that was counted from */
 	} clock;
-	uint64_t loot_tick;             /* its P's tick when it got goroutines from elsewhere; 0: they have been judged; (m) */
-	gort_time loot_at;              /* when that was; (m) */
-	uint32_t loot_n;                /* and how many; (m) */
+	uint64_t shared;                /* locks taken that another P had before; (m) */
+	struct {                        /* goroutines from elsewhere: src/calm.c; (m) */
+		uint64_t tick;          /* the P's when it got some, */
+		gort_time at;           /* and when that was; 0: they have been judged */
+		uint32_t n;             /* and how many */
+		gort_time since, dry_at;        /* when what is judged began; and when it had nothing to do. 0: not */
+		uint64_t since_tick, since_done, since_shared, dry_done;        /* counts then */
+		uint64_t without;       /* what the others did in a millisecond when it had nothing to do, */
+		gort_time without_at;   /* and when that was found; 0: never */
+		uint64_t looked;        /* shared, when it was last looked at */
+		gort__p *retreat;       /* what its P has is to be left to that one; NULL: it need not be */
+	} loot;
 	uint32_t calls;                 /* announced calls made; written by (m), read (r) by the monitor */
 	uint32_t locks, pins;           /* gort_lock_os_thread, gort_preempt_disable: how deep; (m) */
 	uint32_t preempt;               /* the monitor has sent a signal; relaxed. preempt.c */
@@ -211,6 +220,13 @@ static inline void gort__bias_lock(gort__m *mp, gort__bias *b)
 {
 	if (gort__unlikely(!gort__bias_mine(b, mp->bias)))
 		gort__bias_lock_slow(mp, b);
+}
+
+/* Locked, perhaps shared: counts that, if another P had it before. */
+static inline void gort__bias_had(gort__m *mp, gort__bias *b)
+{
+	if (gort__unlikely(gort__plain_read(&b->streak) == 0))
+		mp->shared++;
 }
 
 static inline void gort__bias_unlock(gort__m *mp, gort__bias *b)
