@@ -18,8 +18,8 @@
  *     is found out by going idle for once. (Two processors that take turns on one channel get a tenth of what one of them
  *     does.) If the thread has goroutines yet it leaves them to another P that has more to do.
  *
- * That calm ends after a while, four times as long each time in a row, for it may be different by then; or when the monitor
- * finds a P that lets work wait.
+ * That calm ends after a while, for it may be different by then: four times as long each time, and a quarter again when the
+ * thread was worth it. From then on it is one for short queues. Or it ends when the monitor finds a P that lets work wait.
  */
 #include "runtime.h"
 
@@ -69,8 +69,13 @@ bool gort__calm_over(gort__p *pp, gort_time now)
 {
 	uint64_t done = gort__load_relaxed(&pp->runq.tick) - pp->seen.tick + gort__load_relaxed(&pp->readied) - pp->seen.readied;
 
-	return (now - pp->seen.at) / GORT__CALM_RATE > (gort_time)done ||
-	       (gort__load_relaxed(&gort__sched.calm) == GORT__CALM_ALL && now >= gort__load_relaxed(&gort__sched.calm_until));
+	if ((now - pp->seen.at) / GORT__CALM_RATE > (gort_time)done)
+		return true;
+	if (gort__load_relaxed(&gort__sched.calm) != GORT__CALM_ALL || now < gort__load_relaxed(&gort__sched.calm_until))
+		return false;
+	/* for long queues it is over: who queues sees to these, but for what lies in the global one already */
+	gort__store_relaxed(&gort__sched.calm, GORT__CALM_SHORT);
+	return gort__load_relaxed(&gort__sched.queued) > 0;
 }
 
 /* Is pp's thread off the processor in the middle of the library, so that nobody can have what is the P's? */
@@ -161,7 +166,7 @@ static bool in_the_way(gort__m *mp, gort_time now, bool *known)
 	if (*known) {
 		if (rate(done_by_all() - mp->loot.since_done, now - mp->loot.since) <= mp->loot.without)
 			return true;
-		gort__store_relaxed(&gort__sched.calm_spell, LEAST);
+		gort__store_relaxed(&gort__sched.calm_spell, gort__load_relaxed(&gort__sched.calm_spell) / 4);
 		return false;
 	}
 	/* not all of them one after the other */
@@ -231,7 +236,8 @@ void gort__loot_share(gort__m *mp)
 		begin(mp, now);
 		return;
 	}
-	if (now - mp->loot.since < WINDOW)
+	/* it goes on here, and at first all that has just come is cold, and locks are biased to others yet */
+	if (now - mp->loot.since < 4 * WINDOW)
 		return;
 	other = gort__load_relaxed(&gort__sched.calm) != GORT__CALM_ALL ? with_more(mp->p) : NULL;
 	if (other != NULL && in_the_way(mp, now, &known)) {
