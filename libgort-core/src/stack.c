@@ -44,7 +44,7 @@
 #define FRESH_MAX (GORT__STACK_CACHE / 2)       /* never used slots that are given their guards at a time */
 #define LEAK_SEEN ((size_t)32 * KiB)    /* how much of each stack LeakSanitizer is shown */
 #define GUARDED 1u
-#define COLOURS 32                      /* cache lines by which the tops of stacks differ; half a page is left for the first frames */
+#define COLOURS 32                      /* cache lines by which the tops of stacks differ; half a page is for first frames */
 #define SKEW 128                        /* pages by which the tops of large slots differ */
 #define MPROTECT_MAX 15000              /* guard pages by mprotect: two mappings each, of 65,530 */
 
