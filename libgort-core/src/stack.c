@@ -44,7 +44,6 @@
 #define FRESH_MAX (GORT__STACK_CACHE / 2)       /* never used slots that are given their guards at a time */
 #define LEAK_SEEN ((size_t)32 * KiB)    /* how much of each stack LeakSanitizer is shown */
 #define GUARDED 1u
-#define COLOURS 32                      /* cache lines by which the tops of stacks differ; half a page is for first frames */
 #define SKEW 128                        /* pages by which the tops of large slots differ */
 #define MPROTECT_MAX 15000              /* guard pages by mprotect: two mappings each, of 65,530 */
 
@@ -414,7 +413,7 @@ void gort__stack_get(gort__p *pp, gort_g *gp)
 	 * Zen) find the way within a set by a hash of the address's bits 12 to 27, so that lines at the same offset in slots
 	 * 1 GiB apart would throw each other out, however few they are.
 	 */
-	gp->stack_hi = base + a->slot_size - stack % COLOURS * 64 - (a->slot_size >= GiB ? stack % SKEW * pool.page : 0);
+	gp->stack_hi = base + a->slot_size - stack % GORT__CTX_COLOURS * 64 - (a->slot_size >= GiB ? stack % SKEW * pool.page : 0);
 	if (gort__unlikely(!(slot_of(stack)->flags & GUARDED)))
 		gp->flags |= GORT__G_UNGUARDED;
 }

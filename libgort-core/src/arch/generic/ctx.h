@@ -3,6 +3,8 @@
  * The context switch for any processor with POSIX ucontext, and the description of what a processor's file provides:
  *
  *   gort__ctx              a suspended stack; with running, cleared (release) when no thread stands on the stack any more
+ *   GORT__CTX_COLOURS      cache lines by which the tops of stacks may differ: the first frames of one that is suspended are to
+ *                          stay within a page
  *   gort__ctx_init         makes it start in gort__g_main() on an empty stack [lo, hi)
  *   gort__ctx_switch       saves the caller in from, continues to, returns when somebody continues from
  *   GORT__CTX_INLINE       defined, if it is inline
@@ -29,6 +31,8 @@ typedef struct gort__ctx {
 	uint32_t running;      /* 1 while a thread stands on the stack */
 	uint32_t seen;         /* for tracebacks: when it was first seen waiting; 0 since it last ran. See watch.c */
 } gort__ctx;
+
+#define GORT__CTX_COLOURS 8             /* a ucontext_t is a quarter of a page, and getcontext wants room */
 
 static inline void gort__ctx_init(gort__ctx *c, uintptr_t lo, uintptr_t hi)
 {

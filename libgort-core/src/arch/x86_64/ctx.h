@@ -27,6 +27,8 @@ typedef struct gort__ctx {
 /* In ctx.S: the outermost frame of every goroutine; calls gort__g_main(), which does not return. */
 void gort__ctx_entry(void);
 
+#define GORT__CTX_COLOURS 32
+
 static inline void gort__ctx_init(gort__ctx *c, uintptr_t lo, uintptr_t hi)
 {
 	(void)lo;
