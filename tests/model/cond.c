@@ -152,10 +152,8 @@ static void timer(void)
 
 	while ((t = gort__load_acquire(&armed)) == 0)
 		model_spin(&armed);
-	if (t == NEVER_ARMED || !gort__ticket_claim(&gs[1], t - 1))
-		return;
-	gort__store_release(&notes[1], TIMED_OUT_NOTE);
-	model_futex_wake(&notes[1], 1);
+	if (t != NEVER_ARMED)
+		deadline_passes(t);
 }
 
 /* Perhaps nobody, or one that is giving up. */

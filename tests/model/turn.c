@@ -181,12 +181,7 @@ static void until(void)
 /* Whose deadline passes at some time, or has not begun. */
 static void timer(void)
 {
-	uint64_t t = gort__load_acquire(&armed);
-
-	if (t == 0 || !gort__ticket_claim(&gs[1], t - 1))
-		return;
-	gort__store_release(&notes[1], TIMED_OUT_NOTE);
-	model_futex_wake(&notes[1], 1);
+	deadline_passes(gort__load_acquire(&armed));
 }
 
 static void timer_then_unlocks(void)

@@ -185,6 +185,15 @@ static inline int sync_park(gort__m **mpp, struct sync_waiter *w, gort_time dead
 	return n == TIMED_OUT_NOTE ? -ETIMEDOUT : 0;
 }
 
+/* t is what armed says: the deadline of that wait, which is always thread 1's, passes. 0: it has not begun. */
+static inline void deadline_passes(uint64_t t)
+{
+	if (t == 0 || !gort__ticket_claim(&gs[1], t - 1))
+		return;
+	gort__store_release(&notes[1], TIMED_OUT_NOTE);
+	model_futex_wake(&notes[1], 1);
+}
+
 /* Once for each thread, so that both ways are gone. */
 static inline bool sync_may_spin(gort__m *mp)
 {
